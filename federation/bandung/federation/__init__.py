@@ -1,0 +1,1 @@
+"""The federation: one question to many countries, and models trained across gateways."""

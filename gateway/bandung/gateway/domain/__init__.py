@@ -1,0 +1,1 @@
+"""Frozen values of the gateway: datasets, parties, plans, decisions, budgets, releases, ledger entries."""

@@ -1,0 +1,20 @@
+"""Charges against quotas: integer amounts in scopes with a cap, never refunded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """An amount to be taken from a scope, if its cap allows.
+
+    Attributes:
+        scope: what is limited, for instance `tables/family_planning@1/spiffe://idn.example/analyst/ani`.
+        amount: in the scope's own whole unit (tables, steps).
+        cap: most that the scope may ever be charged in all.
+    """
+
+    scope: str
+    amount: int
+    cap: int

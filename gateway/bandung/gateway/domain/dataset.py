@@ -1,0 +1,198 @@
+"""What a custodian declares of a dataset: source, unit of privacy, columns, policy, documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from bandung.connectors.base import Banded, Column, Expression, FixedPoint, Recode, View
+from bandung.gateway.domain.policy import TableBuilder, TrainingRules
+
+
+class ColumnRole(Enum):
+    """What a column may be used for."""
+
+    IDENTIFIER = "identifier"
+    DIMENSION = "dimension"
+    MEASURE = "measure"
+    WEIGHT = "weight"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One code of a code list."""
+
+    code: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """A classification: grouped and filtered by code.
+
+    Attributes:
+        codes: the whole public code list in its order, the code for missing included.
+        missing: the code that stands for a missing value, or None where none may be missing.
+        parent: dimension that this one nests in (district in province), or None.
+    """
+
+    name: str
+    label: str
+    expression: Recode | Banded
+    codes: tuple[Code, ...]
+    missing: str | None = None
+    parent: str | None = None
+
+    @property
+    def role(self) -> ColumnRole:
+        """Always `DIMENSION`."""
+        return ColumnRole.DIMENSION
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A number that may be summed and averaged.
+
+    Attributes:
+        expression: fixed-point value; `decimals` says how many.
+        minimum, maximum: declared range in the unit of measurement, both inclusive.
+        optional: values may be missing.
+        weight: declared as a survey weight.
+    """
+
+    name: str
+    label: str
+    expression: FixedPoint
+    minimum: float
+    maximum: float
+    unit_of_measurement: str
+    optional: bool = False
+    weight: bool = False
+
+    @property
+    def role(self) -> ColumnRole:
+        """`MEASURE` or `WEIGHT`."""
+        return ColumnRole.WEIGHT if self.weight else ColumnRole.MEASURE
+
+    @property
+    def decimals(self) -> int:
+        """Digits after the point that are carried."""
+        return self.expression.decimals
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the rows are: a registered connector, its options, and the relation."""
+
+    connector: str
+    options: Mapping[str, str]
+    relation: str
+
+
+class Mode(Enum):
+    """How an epoch holds its rows."""
+
+    SNAPSHOT = "snapshot"
+    LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A declaration, read from one TOML file; says nothing yet of what the data hold.
+
+    Attributes:
+        name: SQL name: lower-case letters, digits, underscores.
+        unit_name: what a unit is called (woman, farm, enterprise).
+        unit_column: source column with the unit's id; None when each row is one unit.
+        key_column: source column that provides the record key, or None.
+        digest: SHA-256 of the declaration's canonical form, hexadecimal.
+    """
+
+    name: str
+    title: str
+    description: str
+    licence: str
+    country: str
+    period: str
+    source: Source
+    mode: Mode
+    unit_name: str
+    unit_column: str | None
+    key_column: str | None
+    columns: tuple[Dimension | Measure, ...]
+    policy: TableBuilder
+    training: TrainingRules
+    digest: str
+
+    def column(self, name: str) -> Dimension | Measure | None:
+        """Return the declared column, or None."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """Declared dimensions in order."""
+        return tuple(column for column in self.columns if isinstance(column, Dimension))
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """Declared measures and weights in order."""
+        return tuple(column for column in self.columns if isinstance(column, Measure))
+
+    def source_view(self) -> View:
+        """The declared columns over the source relation, without a record key."""
+        columns: list[tuple[str, Expression]] = [(column.name, column.expression) for column in self.columns]
+        return View(self.source.relation, tuple(columns), self.unit_column)
+
+    def snapshot_view(self, relation: str) -> View:
+        """The declared columns over the gateway's own copy, where they stand already computed."""
+        columns: list[tuple[str, Expression]] = [(column.name, Column(column.name)) for column in self.columns]
+        return View(relation, tuple(columns), "unit")
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureFacts:
+    """Verified at publication, in units of 10^-decimals.
+
+    Attributes:
+        unit_total_max: largest sum of absolute values over one unit's rows.
+    """
+
+    minimum: int
+    maximum: int
+    unit_total_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What publication verified of the data; secret unless a policy says otherwise.
+
+    Attributes:
+        nesting: parent code of each child code, by (child dimension, parent dimension).
+    """
+
+    rows: int
+    units: int
+    rows_per_unit_max: int
+    measures: Mapping[str, MeasureFacts]
+    nesting: Mapping[tuple[str, str], Mapping[str, str]] = field(
+        default_factory=dict[tuple[str, str], Mapping[str, str]]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """A published version of a dataset: the thing that is queried.
+
+    Attributes:
+        id: `<dataset>@<number>`, for instance `family_planning@1`.
+        view: what executors aggregate: the snapshot's table or the live relation, with its record key.
+        published_at: RFC 3339, UTC.
+    """
+
+    id: str
+    number: int
+    dataset: Dataset
+    facts: Facts
+    view: View
+    published_at: str
