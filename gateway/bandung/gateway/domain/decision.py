@@ -31,7 +31,7 @@ def authorise(principal: Principal, touches: Touches, agreements: Iterable[Agree
     Raises:
         Refusal: NO_AGREEMENT naming the first uncovered use, or SUSPENDED.
     """
-    mine = [a for a in agreements if _names(a, principal) and _grants(a, touches.dataset)]
+    mine = [a for a in agreements if names(a, principal) and _grants(a, touches.dataset)]
     covering = [a for a in mine if not _uncovered(a, touches)]
     for agreement in covering:
         if agreement.state is AgreementState.ACTIVE and now < agreement.not_after:
@@ -52,7 +52,8 @@ def authorise(principal: Principal, touches: Touches, agreements: Iterable[Agree
     raise Refusal(ErrorKind.NO_AGREEMENT, f"{touches.dataset}: {detail}.")
 
 
-def _names(agreement: Agreement, principal: Principal) -> bool:
+def names(agreement: Agreement, principal: Principal) -> bool:
+    """Whether the agreement names the principal, by URI or by `spiffe://<domain>/<role>/*`."""
     role = f"spiffe://{principal.trust_domain}/{principal.role.value}/*"
     return principal.uri in agreement.principals or role in agreement.principals
 

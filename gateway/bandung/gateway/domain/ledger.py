@@ -16,6 +16,7 @@ class EventKind(Enum):
     DATASET_PUBLISHED = "dataset.published"
     DATASET_WITHDRAWN = "dataset.withdrawn"
     AGREEMENT_CHANGED = "agreement.changed"
+    CALL_REFUSED = "call.refused"
     QUERY_ANSWERED = "query.answered"
     QUERY_REPEATED = "query.repeated"
     QUERY_REFUSED = "query.refused"

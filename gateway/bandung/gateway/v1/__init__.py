@@ -1,0 +1,1 @@
+"""Generated from proto/bandung/gateway/v1; `make proto` writes it."""
