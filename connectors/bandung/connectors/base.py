@@ -10,7 +10,7 @@ This module imports nothing of the gateway and no engine, so that third parties 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -211,6 +211,21 @@ class ColumnProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyProfile:
+    """What the data say of a record-key column that the source provides, in counts.
+
+    Attributes:
+        missing: rows whose key is NULL.
+        units_split: units with more than one key.
+        keys_shared: keys that stand for more than one unit (0 where the view has no unit column).
+    """
+
+    missing: int
+    units_split: int
+    keys_shared: int
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """Verified facts of a view.
 
@@ -221,6 +236,7 @@ class Profile:
         units_missing: rows whose unit is NULL.
         columns: by declared name.
         nesting: for each pair (child, parent) asked for, the parent codes seen per child code.
+        key: of a view whose key is a `KeyColumn`, else None.
     """
 
     rows: int
@@ -231,6 +247,7 @@ class Profile:
     nesting: Mapping[tuple[str, str], Mapping[str, frozenset[str]]] = field(
         default_factory=dict[tuple[str, str], Mapping[str, frozenset[str]]]
     )
+    key: KeyProfile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +265,10 @@ class Capabilities:
 
 class SourceError(Exception):
     """The source failed. The text is for the operator's log only: it may hold data."""
+
+
+class OptionError(Exception):
+    """A connector's options are wrong. The text is public: it depends on the declaration and the settings alone."""
 
 
 class Stopped(Exception):
@@ -276,7 +297,7 @@ class Stop:
             brake()
 
     @contextmanager
-    def brake(self, action: Callable[[], None]) -> Iterator[None]:
+    def brake(self, action: Callable[[], None]) -> Generator[None]:
         """Run `action` if the request is given up inside the block.
 
         Raises:
@@ -326,7 +347,11 @@ class Connector(Protocol):
         ...
 
     def write_keys(self, view: View, table: str, keys: pa.RecordBatchReader, stop: Stop) -> None:
-        """Replace the record-key table: `keys` has `unit` (the source's type) and `record_key` int64."""
+        """Replace the record-key table: `keys` has `unit` (the source's type) and `record_key` int64.
+
+        A unit may come several times, always with the same key. The old table stays in force until the new
+        one is complete.
+        """
         ...
 
     def close(self) -> None:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
+from itertools import combinations_with_replacement
+
+_TERM = re.compile(
+    r"(?P<transform>log|square)\((?P<measure>[a-z][a-z0-9_]*)\)|(?P<column>[a-z][a-z0-9_]*)(?:=(?P<code>.+))?",
+    re.DOTALL,
+)
 
 
 class Decision(Enum):
@@ -20,6 +27,13 @@ class Family(Enum):
 
     GAUSSIAN = "gaussian"
     BINOMIAL = "binomial"
+
+
+class StepKind(Enum):
+    """What a step asks of a country."""
+
+    NEWTON = "newton"
+    EVALUATE = "evaluate"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,6 +56,22 @@ class Term:
         if self.transform == "code":
             return f"{self.column}={self.code}"
         return self.column if self.transform == "identity" else f"{self.transform}({self.column})"
+
+    @classmethod
+    def parse(cls, name: str) -> Term:
+        """Read a term from its name, the inverse of `name`.
+
+        Raises:
+            ValueError: it is of none of the four forms.
+        """
+        match = _TERM.fullmatch(name)
+        if match is None:
+            raise ValueError(f"{name!r} is none of x, log(x), square(x), x=code")
+        if match["transform"]:
+            return cls(match["measure"], match["transform"])
+        if match["code"] is not None:
+            return cls(match["column"], "code", match["code"])
+        return cls(match["column"], "identity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +107,35 @@ class Job:
     on_loss: str
     author: str
     created: str
+
+    @property
+    def intercepts(self) -> tuple[str, ...]:
+        """`intercept`, or one `intercept[<member>]` for each of `members`."""
+        return tuple(f"intercept[{member}]" for member in self.members) if self.country_intercepts else ("intercept",)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the coefficients in the order of the design matrix: intercepts, then features."""
+        return (*self.intercepts, *(term.name for term in self.features))
+
+    @property
+    def newton_schema(self) -> tuple[str, ...]:
+        """What a Newton step sums, in order.
+
+        The upper triangle of the information X'WX by rows, the score X'(y - mu), `fit` (gaussian: residual sum
+        of squares, binomial: log-likelihood), `records` and `units`.
+        """
+        pairs = combinations_with_replacement(self.parameters, 2)
+        information = (f"information[{a},{b}]" for a, b in pairs)
+        return (*information, *(f"score[{a}]" for a in self.parameters), "fit", "records", "units")
+
+    def dataset_of(self, member: str) -> str:
+        """Return the name of the member's dataset.
+
+        Raises:
+            KeyError: the job does not ask this member.
+        """
+        return dict(self.datasets)[member]
 
 
 @dataclass(frozen=True, slots=True)

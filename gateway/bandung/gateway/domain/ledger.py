@@ -23,6 +23,7 @@ class EventKind(Enum):
     QUERY_FAILED = "query.failed"
     JOB_PROPOSED = "job.proposed"
     JOB_DECIDED = "job.decided"
+    JOB_REJECTED = "job.rejected"
     STEP_ANSWERED = "step.answered"
     STEP_REPEATED = "step.repeated"
     STEP_REFUSED = "step.refused"
@@ -51,7 +52,7 @@ class StoredAnswer:
     """An answer kept for repeats: bytes exactly as first released.
 
     Attributes:
-        key: `plan/<digest>` or `step/<job>/<round>/<cohort digest>`.
+        key: `plan/<digest>`, `step/<job>/<round>/newton` or `step/<job>/evaluate`.
         request_digest: SHA-256 of the request that it answers; a repeat must be the same request.
         content: Arrow IPC stream bytes.
     """
@@ -99,3 +100,15 @@ class LedgerEntry:
     index: int
     event: Event
     leaf: str
+
+
+class AlreadyAnswered(Exception):
+    """The answer's key holds an answer to the same request already; the first one stands.
+
+    Attributes:
+        stored: the first answer with its receipt: the one to serve, recorded as a repeat.
+    """
+
+    def __init__(self, stored: StoredAnswer) -> None:
+        self.stored = stored
+        super().__init__(f"already answered: {stored.key}")

@@ -172,5 +172,21 @@ class Randomness(Protocol):
         ...
 
 
+class AuthorVerifier(Protocol):
+    """Says whether a signed document is its author's own; the trust store does."""
+
+    def verify(self, certificate: bytes, signature: bytes, payload: bytes, author_uri: str) -> None:
+        """Check that `author_uri`'s own certificate made the signature.
+
+        Args:
+            certificate: PEM chain, the author's own first; checked against the bundle of the author's trust domain.
+            signature: ECDSA with SHA-256 over `payload`, in DER.
+
+        Raises:
+            Refusal: JOB_INVALID or UNTRUSTED_IDENTITY.
+        """
+        ...
+
+
 Members = Mapping[str, bytes]
 """Mask public keys (X25519, 32 bytes) by member id, from the pinned membership documents."""

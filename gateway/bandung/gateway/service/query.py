@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
-from weakref import WeakValueDictionary
 
 import pyarrow as pa
 
 from bandung.gateway.disclosure.table_builder import protect, uncertified
 from bandung.gateway.domain.budget import Charge
 from bandung.gateway.domain.decision import Permit, authorise
-from bandung.gateway.domain.ledger import Commit, EventKind, Receipt, StoredAnswer
+from bandung.gateway.domain.ledger import AlreadyAnswered, Commit, EventKind, Receipt, StoredAnswer
 from bandung.gateway.domain.release import Raw, Release
 from bandung.gateway.planning.bind import bind
 from bandung.gateway.planning.check import CheckedPlan, check, source_query
@@ -72,7 +68,8 @@ class Planned:
 class Answer:
     """A released table and the receipt of its record.
 
-    The schema metadata holds `bandung.member`, `bandung.epoch`, `bandung.policy`, `bandung.noise` (JSON),
+    The schema metadata holds `bandung.member`, `bandung.epoch`, `bandung.policy`, `bandung.columns` (JSON: what each
+    column of the answer is in the release, by its name or alias), `bandung.noise` (JSON, by name in the release),
     `bandung.cost` (JSON: tables charged), `bandung.release` (receipt of the first answer to this plan) and
     `bandung.receipt` (receipt of this one).
     """
@@ -124,7 +121,6 @@ class QueryDesk:
         self._clock = clock
         self._recorder = Recorder(ledger, clock, EventKind.QUERY_REFUSED, EventKind.QUERY_FAILED)
         self._statements = StatementCache(statements_max)
-        self._turns = _Turns()
 
     def plan(self, principal: Principal, request: Request, exchange: str) -> Planned:
         """Plan, authorise and price a request without executing it.
@@ -159,11 +155,13 @@ class QueryDesk:
         with self._recorder.attempt(principal.uri, exchange) as attempt:
             permitted = self._permit(principal, request, exchange)
             checked = check(bind(permitted.statement, permitted.epoch, parameters), permitted.epoch)
-            with self._turns.of(checked.plan.digest):
-                stored = self._ledger.answer(_key(checked.plan))
-                if stored is None:
-                    return self._release(permitted, checked, attempt, stop)
+            stored = self._ledger.answer(_key(checked.plan))
+            if stored is not None:
                 return self._repeat(permitted, checked.plan, stored)
+            try:
+                return self._release(permitted, checked, attempt, stop)
+            except AlreadyAnswered as simultaneous:
+                return self._repeat(permitted, checked.plan, simultaneous.stored)
 
     def record_refusal(self, principal_uri: str, refusal: Refusal, exchange: str, method: str) -> None:
         """Record a refusal that the server itself decided (method denied, bad handle, too many calls)."""
@@ -216,6 +214,7 @@ class QueryDesk:
         metadata = {
             **(release.schema.metadata or {}),
             "bandung.member": self._member,
+            "bandung.columns": json.dumps({o.alias: o.source for o in permitted.statement.presentation.outputs}),
             "bandung.epoch": permitted.epoch.id,
             "bandung.policy": "table-builder",
             "bandung.cost": json.dumps({"tables": tables}),
@@ -223,28 +222,6 @@ class QueryDesk:
             "bandung.receipt": receipt.id,
         }
         return Answer(table.replace_schema_metadata(metadata), receipt)
-
-
-class _Turns:
-    """Lets one request at a time work on a plan, so that a simultaneous repeat is free as well."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
-
-    @contextmanager
-    def of(self, digest: str) -> Iterator[None]:
-        with self._lock:
-            turn = self._turns.setdefault(digest, _Turn())
-        with turn.lock:
-            yield
-
-
-class _Turn:
-    """A lock that a weak dictionary can hold."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
 
 
 def _key(plan: Plan) -> str:

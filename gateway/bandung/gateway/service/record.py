@@ -14,10 +14,15 @@ from bandung.gateway.service.ports import Clock, Ledger
 
 
 class Attempt:
-    """What a request owes: nothing until execution begins, then its charges, whatever happens."""
+    """What a request owes: nothing until execution begins, then its charges, whatever happens.
+
+    Attributes:
+        about: what the record of a failure tells besides its code; public declarations and digests.
+    """
 
     def __init__(self) -> None:
         self.charges: tuple[Charge, ...] = ()
+        self.about: Mapping[str, object] = {}
 
     def begin(self, charges: tuple[Charge, ...], ledger: Ledger) -> None:
         """Note the charges and let execution begin.
@@ -75,7 +80,8 @@ class Recorder:
             return  # nothing can be written, and nothing was answered
         kind = self.failed if attempt.charges else self.refused
         charges = () if refusal.kind is ErrorKind.QUOTA_EXHAUSTED else attempt.charges
-        self.ledger.commit(Commit(self.event(kind, principal_uri, exchange, {"code": refusal.code}), charges))
+        body = {**attempt.about, "code": refusal.code}
+        self.ledger.commit(Commit(self.event(kind, principal_uri, exchange, body), charges))
 
 
 def _as_refusal(error: Stopped | SourceError) -> Refusal:

@@ -1,0 +1,148 @@
+"""Executing requests in an embedded DuckDB database: files and the gateway's own snapshots."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from bandung.connectors.base import CellQuery, ContributionQuery, Profile, RowQuery, SourceError, Stop, Stopped, View
+from bandung.connectors.literals import plain
+from bandung.connectors.profile import profile
+from bandung.connectors.schemas import cell_schema, conform, contribution_schema, row_schema
+from bandung.connectors.sql import Emitter, Relation
+
+_DIALECT = postgresql.dialect(paramstyle="numeric_dollar")
+"""DuckDB reads PostgreSQL's dialect; numbered parameters are its own form of bound literals."""
+
+_ROWS_PER_BATCH = 65_536
+
+
+class Embedded:
+    """One relation of an open DuckDB database. Safe for use by several threads at once: each call has a cursor.
+
+    Args:
+        database: an open connection, which this object closes.
+        relation: table or view in it.
+        registered: Arrow data sets that a cursor must register, by name.
+        split_key: see `bandung.connectors.sql.Relation`.
+    """
+
+    def __init__(
+        self,
+        database: duckdb.DuckDBPyConnection,
+        relation: str,
+        registered: Mapping[str, object] | None = None,
+        *,
+        split_key: bool = False,
+    ) -> None:
+        self._database = database
+        self._relation = relation
+        self._registered = dict(registered or {})
+        self._lock = threading.Lock()
+        with self._cursor(Stop()) as cursor:
+            found = cursor.sql(f"SELECT * FROM {_quoted(relation)} LIMIT 0").to_arrow_table().schema  # noqa: S608
+        as_text = frozenset(field.name for field in found if plain(field.type) is None)
+        self.schema = pa.schema([pa.field(f.name, plain(f.type) or pa.string()) for f in found])
+        """Plain column types of the relation."""
+        self._emitter = Emitter(Relation(relation, self.schema, as_text, split_key=split_key))
+
+    def cells(self, query: CellQuery, stop: Stop) -> pa.Table:
+        """Aggregate into cells; see `CellQuery`."""
+        query = replace(query, view=self._here(query.view))
+        table = self._table(self._emitter.cells(query), stop)
+        return conform(table, cell_schema(query), (*query.group_by, "key"))
+
+    def contributions(self, query: ContributionQuery, stop: Stop) -> pa.Table:
+        """Count units and find the largest contributions; see `ContributionQuery`."""
+        query = replace(query, view=self._here(query.view))
+        table = self._table(self._emitter.contributions(query), stop)
+        return only_cells(conform(table, contribution_schema(query), query.group_by), query)
+
+    def rows(self, query: RowQuery, stop: Stop) -> pa.RecordBatchReader:
+        """Stream rows in bounded memory; see `RowQuery`."""
+        query = replace(query, view=self._here(query.view))
+        schema = row_schema(query, self.schema)
+        return pa.RecordBatchReader.from_batches(schema, self._stream(self._emitter.rows(query), schema, stop))
+
+    def profile(self, view: View, nesting: Sequence[tuple[str, str]], stop: Stop) -> Profile:
+        """Verify a declaration; see `Profile`."""
+        with self._cursor(stop) as cursor:
+
+            def run(statement: sa.Select[Any]) -> Sequence[Sequence[Any]]:
+                text, parameters = compiled(statement)
+                return cursor.execute(text, parameters).fetchall()
+
+            return profile(self._here(view), nesting, self.schema, self._emitter, run)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def _here(self, view: View) -> View:
+        return replace(view, relation=self._relation)
+
+    def _table(self, statement: sa.Select[Any], stop: Stop) -> pa.Table:
+        text, parameters = compiled(statement)
+        with self._cursor(stop) as cursor:
+            return cursor.sql(text, params=parameters).to_arrow_table()
+
+    def _stream(self, statement: sa.Select[Any], schema: pa.Schema, stop: Stop) -> Iterator[pa.RecordBatch]:
+        text, parameters = compiled(statement)
+        with self._cursor(stop) as cursor:
+            for batch in cursor.sql(text, params=parameters).to_arrow_reader(_ROWS_PER_BATCH):
+                columns = [pc.cast(column, field.type) for column, field in zip(batch.columns, schema, strict=True)]
+                yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    @contextmanager
+    def _cursor(self, stop: Stop) -> Generator[duckdb.DuckDBPyConnection]:
+        """Lend a cursor that `stop` interrupts; engine errors become `SourceError` or `Stopped`."""
+        try:
+            with self._lock:
+                cursor = self._database.cursor()
+            with cursor, stop.brake(_interrupter(cursor)):
+                for name, data in self._registered.items():
+                    cursor.register(name, data)
+                yield cursor
+        except (duckdb.Error, pa.ArrowException) as error:
+            if stop.stopped:
+                raise Stopped from error
+            raise SourceError(str(error)) from error
+        if stop.stopped:
+            raise Stopped
+
+
+def compiled(statement: sa.Select[Any]) -> tuple[str, list[Any]]:
+    """Return the statement's text for DuckDB and its parameters in order."""
+    text = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    return text.string, [text.params[name] for name in text.positiontup or ()]
+
+
+def only_cells(table: pa.Table, query: ContributionQuery) -> pa.Table:
+    """Return the rows of a contribution answer that were asked for."""
+    if query.cells is None or not query.group_by:
+        return table if query.cells is None or query.cells else table.slice(0, 0)
+    wanted = set(query.cells)
+    columns = [table[name].to_pylist() for name in query.group_by]
+    return table.filter(pa.array([cell in wanted for cell in zip(*columns, strict=True)], pa.bool_()))
+
+
+def _interrupter(cursor: duckdb.DuckDBPyConnection) -> Callable[[], None]:
+    def interrupt() -> None:
+        # The brake may come a moment after the cursor was closed.
+        with suppress(duckdb.Error):
+            cursor.interrupt()
+
+    return interrupt
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

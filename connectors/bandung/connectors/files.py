@@ -1,0 +1,179 @@
+"""The `files` connector: Parquet, CSV and Arrow files, aggregated by an embedded DuckDB."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from bandung.connectors.base import (
+    Capabilities,
+    CellQuery,
+    ContributionQuery,
+    OptionError,
+    Profile,
+    RowQuery,
+    SourceError,
+    Stop,
+    View,
+)
+from bandung.connectors.embedded import Embedded
+from bandung.connectors.options import Options
+
+_SUFFIXES = {
+    "csv": (".csv", ".tsv", ".txt", ".dat"),
+    "parquet": (".parquet", ".pq"),
+    "arrow": (".arrow", ".feather", ".ipc"),
+}
+_CSV_OPTIONS = frozenset({"delimiter", "quote", "header", "names", "skip_lines", "null", "text"})
+_KNOWN = _CSV_OPTIONS | {"format", "memory_mb", "threads"}
+_RELATION = "relation"
+_CSV_TYPES = ("BIGINT", "DOUBLE", "VARCHAR")
+
+
+class FilesConnector:
+    """Files of one directory; a relation is a file, or a pattern such as `census-*.parquet`.
+
+    Nothing but the relation's own files can be read, and no configuration changed, by any statement.
+    """
+
+    def __init__(self, options: Options, base: Path) -> None:
+        self._options = options
+        self._base = base
+        self._csv = _csv_options(options)
+        self._config: dict[str, Any] = {
+            "memory_limit": f"{options.whole('memory_mb', 1024)}MiB",
+            "threads": options.whole("threads", 2),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+        self._opened: dict[str, Embedded] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, options: Mapping[str, str], base: Path, environment: Mapping[str, str]) -> FilesConnector:
+        """Open the connector; files are opened when a relation is first used. See `registry.Opener`."""
+        del environment
+        return cls(Options("files", options, _KNOWN), base)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Live if the file brings its record keys; none can be written into it."""
+        return Capabilities(live=True, writes_keys=False)
+
+    def schema(self, relation: str) -> pa.Schema:
+        """Return the file's columns with their plain types."""
+        return self._file(relation).schema
+
+    def profile(self, view: View, nesting: tuple[tuple[str, str], ...], stop: Stop) -> Profile:
+        """Verify a declaration; see `Connector.profile`."""
+        return self._file(view.relation).profile(view, nesting, stop)
+
+    def cells(self, query: CellQuery, stop: Stop) -> pa.Table:
+        """Aggregate into cells; see `CellQuery`."""
+        return self._file(query.view.relation).cells(query, stop)
+
+    def contributions(self, query: ContributionQuery, stop: Stop) -> pa.Table:
+        """Count units and find the largest contributions; see `ContributionQuery`."""
+        return self._file(query.view.relation).contributions(query, stop)
+
+    def rows(self, query: RowQuery, stop: Stop) -> pa.RecordBatchReader:
+        """Stream rows; row numbers follow the order of the file. See `RowQuery`."""
+        return self._file(query.view.relation).rows(query, stop)
+
+    def write_keys(self, view: View, table: str, keys: pa.RecordBatchReader, stop: Stop) -> None:
+        """Refuse: files are never written."""
+        raise SourceError("files cannot hold record keys")
+
+    def close(self) -> None:
+        """Close every file."""
+        with self._lock:
+            for opened in self._opened.values():
+                opened.close()
+            self._opened.clear()
+
+    def _file(self, relation: str) -> Embedded:
+        with self._lock:
+            if relation not in self._opened:
+                self._opened[relation] = self._open(relation)
+            return self._opened[relation]
+
+    def _open(self, relation: str) -> Embedded:
+        paths = self._paths(relation)
+        format_ = _format(self._options.text("format"), paths[0])
+        try:
+            if format_ == "arrow":
+                data = ds.dataset([str(path) for path in paths], format="ipc")
+                return Embedded(self._database([]), _RELATION, {_RELATION: data})
+            database = self._database(paths)
+            _create_view(database, self._scan(database, paths, format_))
+            database.execute("SET lock_configuration=true")
+            return Embedded(database, _RELATION)
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            raise SourceError(str(error)) from error
+
+    def _paths(self, relation: str) -> list[Path]:
+        paths = sorted(self._base.glob(relation)) if "*" in relation else [self._base / relation]
+        if not paths or not all(path.is_file() for path in paths):
+            raise SourceError(f"there is no file {relation} in {self._base}")
+        return [path.resolve() for path in paths]
+
+    def _database(self, paths: list[Path]) -> duckdb.DuckDBPyConnection:
+        database = duckdb.connect(config=self._config)
+        database.execute(f"SET allowed_paths={_listed([str(path) for path in paths])}")
+        database.execute("SET enable_external_access=false")
+        if not paths:
+            database.execute("SET lock_configuration=true")
+        return database
+
+    def _scan(self, database: duckdb.DuckDBPyConnection, paths: list[Path], format_: str) -> str:
+        files = _listed([str(path) for path in paths])
+        if format_ == "parquet":
+            return f"read_parquet({files})"
+        options = ", ".join([files, *self._csv])
+        guessed = f"read_csv({options}, sample_size=-1, auto_type_candidates={_listed(_CSV_TYPES)})"
+        found = database.execute(f"DESCRIBE SELECT * FROM {guessed}").fetchall()  # noqa: S608
+        # Every value was looked at once; later reads take the types as they are.
+        text = set(self._options.texts("text"))
+        types = ", ".join(f"{_text(name)}: {_text('VARCHAR' if name in text else type_)}" for name, type_, *_ in found)
+        named = [option for option in self._csv if not option.startswith("names=")]
+        return f"read_csv({', '.join([files, *named])}, auto_detect=false, columns={{{types}}})"
+
+
+def _format(declared: str | None, path: Path) -> str:
+    guessed = next((name for name, suffixes in _SUFFIXES.items() if path.suffix.lower() in suffixes), None)
+    format_ = declared or guessed
+    if format_ is None or format_ not in _SUFFIXES:
+        raise OptionError(f"files: the format of {path.name} is not known; set format to csv, parquet or arrow")
+    return format_
+
+
+def _csv_options(options: Options) -> list[str]:
+    """Return what `read_csv` is told about the form of the text."""
+    settings = [
+        f"delim={_text(options.text('delimiter', ',') or ',')}",
+        f"quote={_text(options.text('quote', chr(34)) or '')}",
+        f"escape={_text(options.text('quote', chr(34)) or '')}",
+        f"header={str(options.truth('header', default=True)).lower()}",
+        f"skip={options.whole('skip_lines', 0, minimum=0)}",
+        f"nullstr={_listed(['', *options.texts('null')])}",
+    ]
+    names = options.texts("names")
+    return [*settings, f"names={_listed(names)}"] if names else settings
+
+
+def _create_view(database: duckdb.DuckDBPyConnection, scan: str) -> None:
+    database.execute(f"CREATE VIEW {_RELATION} AS SELECT * FROM {scan}")  # noqa: S608
+
+
+def _listed(values: tuple[str, ...] | list[str]) -> str:
+    return f"[{', '.join(_text(value) for value in values)}]" if values else "[]::VARCHAR[]"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,316 @@
+"""The one emitter of SQL: views and closed requests to SQLAlchemy Core, every literal bound.
+
+Columns are named by position (`v0`, `v1`, …), never by declared names, so that no declaration can collide with or
+reach into a statement. Every expression is total (see `base`): numbers are guarded before arithmetic, so that no
+row can make a statement fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.sql.selectable import FromClause, Subquery
+
+from bandung.connectors.base import (
+    Banded,
+    CellQuery,
+    Column,
+    ContributionQuery,
+    Expression,
+    FixedPoint,
+    KeyColumn,
+    KeyTable,
+    Measure,
+    Recode,
+    RowQuery,
+    View,
+)
+from bandung.connectors.literals import is_number, literals
+from bandung.connectors.schemas import source_type
+
+Sql = sa.ColumnElement[Any]
+
+CELLS_LISTED_MAX = 2_000
+"""Beyond this many cells a contribution query computes them all; the answer is cut down afterwards."""
+
+_EXACT = sa.Numeric(38, 0)
+_SAFE_INTEGER = 9_000_000_000_000_000.0
+"""Fixed-point values stay below 2^53, where every integer is a double."""
+_SAFE_REAL = 1e18
+"""Source numbers beyond it yield NULL: with scale and decimals up to 10^9 nothing overflows a double."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A relation as the engine knows it.
+
+    Attributes:
+        schema: plain column types (see `literals.plain`).
+        as_text: columns of other types, offered in the source's own text form.
+        namespace: database schema of the relation, if it is not the default one.
+        key_namespace: database schema of the record-key table.
+        split_key: a `KeyColumn` k stands in two columns, k_high (bits 32 to 63, signed) and k_low
+            (bits 0 to 31): sums of halves stay in 64 bits, which DuckDB adds twice as fast.
+    """
+
+    name: str
+    schema: pa.Schema
+    as_text: frozenset[str] = frozenset()
+    namespace: str | None = None
+    key_namespace: str | None = None
+    split_key: bool = False
+
+
+class Emitter:
+    """Writes the statements for views over one relation."""
+
+    def __init__(self, relation: Relation) -> None:
+        self._relation = relation
+        columns = [sa.column(name) for name in relation.schema.names]
+        self._table = sa.table(relation.name, *columns, schema=relation.namespace)
+
+    def cells(self, query: CellQuery) -> sa.Select[Any]:
+        """Return the statement of a `CellQuery`."""
+        names = (*query.group_by, *(measure.name for measure in query.measures))
+        frame = self.frame(query.view, names, query.where, key=True)
+        groups = _values(frame, len(query.group_by))
+        values = _values(frame, len(names))[len(groups) :]
+        columns: list[Sql] = [*groups, sa.func.count(), self._key_sum(frame, query.view)]
+        for measure, value in zip(query.measures, values, strict=True):
+            columns += self._measure_columns(frame, measure, value, query.view)
+        return _grouped(_numbered(columns), frame, groups)
+
+    def contributions(self, query: ContributionQuery) -> sa.Select[Any]:
+        """Return the statement of a `ContributionQuery`; more cells than asked for may come back."""
+        per_unit = self._per_unit(query)
+        groups = _values(per_unit, len(query.group_by))
+        amounts = [per_unit.c[f"a{index}"] for index in range(len(query.measures))]
+        ranked = _ranked(per_unit, groups, amounts).subquery("ranked")
+        columns: list[Sql] = [*_values(ranked, len(groups)), sa.func.count()]
+        for index in range(len(amounts)):
+            amount, rank = ranked.c[f"a{index}"], ranked.c[f"r{index}"]
+            columns.append(sa.func.count(amount))
+            columns += [_exact(sa.func.max(sa.case((rank == place, amount)))) for place in range(1, query.top + 1)]
+        return _grouped(_numbered(columns), ranked, _values(ranked, len(groups)))
+
+    def rows(self, query: RowQuery) -> sa.Select[Any]:
+        """Return the statement of a `RowQuery`."""
+        frame = self.frame(query.view, query.columns, (), unit=True, key=query.view.key is not None)
+        keys = [] if query.view.key is None else [self._whole_key(frame, query.view)]
+        return sa.select(*_numbered([frame.c.unit, *keys, *_values(frame, len(query.columns))])).select_from(frame)
+
+    def frame(
+        self,
+        view: View,
+        names: Sequence[str],
+        where: Sequence[tuple[str, str]] = (),
+        *,
+        unit: bool = False,
+        key: bool = False,
+        gaps: bool = False,
+    ) -> Subquery:
+        """Return the rows of a view with the named columns as `v0`, `v1`, …
+
+        Args:
+            unit: with the unit as `unit`; the row number from 0 where the view has none.
+            key: with the record key as `key` (or `key_high` and `key_low`).
+            gaps: with `n0`, `n1`, …: 1 where a source value of the column is NULL, else 0.
+        """
+        source, keys = self._source(view, key=key)
+        expressions = [view.expression(name) for name in names]
+        columns: list[Sql] = [self._value(e).label(f"v{i}") for i, e in enumerate(expressions)]
+        if gaps:
+            columns += [sa.case((self._any_null(e), 1), else_=0).label(f"n{i}") for i, e in enumerate(expressions)]
+        if unit:
+            columns.append(self._unit(view).label("unit"))
+        columns += keys
+        conditions = [self._matches(view.expression(name), code) for name, code in where]
+        # A statement needs a column, even where only rows are counted.
+        columns = columns or [sa.literal(1, sa.Integer).label("one")]
+        return sa.select(*columns).select_from(source).where(*conditions).subquery("frame")
+
+    def _source(self, view: View, *, key: bool) -> tuple[FromClause, list[Sql]]:
+        match view.key if key else None:
+            case KeyColumn(name=name) if self._relation.split_key:
+                return self._table, [
+                    sa.column(f"{name}_high").label("key_high"),
+                    sa.column(f"{name}_low").label("key_low"),
+                ]
+            case KeyColumn(name=name):
+                return self._table, [self._table.c[name].label("key")]
+            case KeyTable(table=table):
+                keys = key_table(table, self._relation.key_namespace)
+                joined = self._table.outerjoin(keys, keys.c.unit == self._unit(view))
+                return joined, [keys.c.record_key.label("key")]
+            case None:
+                return self._table, []
+
+    def _unit(self, view: View) -> Sql:
+        if view.unit is None:
+            return sa.cast(sa.func.row_number().over() - 1, sa.BigInteger)
+        return self._column(view.unit)
+
+    def _column(self, name: str) -> Sql:
+        column: Sql = self._table.c[name]
+        return sa.cast(column, sa.String) if name in self._relation.as_text else column
+
+    def _value(self, expression: Expression) -> Sql:
+        match expression:
+            case Column(name=name):
+                return self._column(name)
+            case FixedPoint():
+                number = self._shifted(expression)
+                safe = number.between(_real(-_SAFE_INTEGER), _real(_SAFE_INTEGER))
+                return sa.case((safe, sa.cast(sa.func.floor(number), sa.BigInteger)), else_=None)
+            case Recode(codes=codes, missing=missing):
+                return self._coded(expression, [code for code, _ in codes], missing)
+            case Banded(bands=bands, missing=missing):
+                return self._coded(expression, [code for code, _, _ in bands], missing)
+
+    def _coded(self, expression: Recode | Banded, codes: Sequence[str], missing: str | None) -> Sql:
+        every = [*([missing] if missing is not None and missing not in codes else []), *codes]
+        whens = [(self._matches(expression, code), sa.literal(code, sa.String)) for code in every]
+        return sa.case(*whens, else_=None)
+
+    def _matches(self, expression: Expression, code: str) -> Sql:
+        """Return the predicate that the expression yields this code."""
+        match expression:
+            case Recode(column=name, codes=codes, missing=missing):
+                values = literals(dict(codes).get(code, ()), source_type(self._relation.schema, name))
+                found = self._column(name).in_(values) if values else sa.false()
+                return sa.or_(found, self._column(name).is_(None)) if code == missing else found
+            case Banded(number=number, bands=bands, missing=missing):
+                shifted = self._shifted(number)
+                # floor(y) >= bound is y >= bound for a whole bound
+                held = [
+                    sa.and_(shifted >= _real(low), shifted < _real(high)) for name, low, high in bands if name == code
+                ]
+                gap = [self._any_null(expression)] if code == missing else []
+                return sa.or_(sa.false(), *held, *gap)
+            case Column() | FixedPoint():
+                return self._value(expression) == sa.literal(code, sa.String)
+
+    def _shifted(self, number: FixedPoint) -> Sql:
+        """Return (sum of columns x scale + offset) x 10^decimals + 1/2, in double precision."""
+        total = self._number(number.columns[0])
+        for name in number.columns[1:]:
+            total = total + self._number(name)
+        scaled = total * _real(number.scale) + _real(number.offset)
+        return scaled * _real(10.0**number.decimals) + _real(0.5)
+
+    def _number(self, name: str) -> Sql:
+        type_ = source_type(self._relation.schema, name)
+        if not is_number(type_):
+            return sa.cast(sa.null(), sa.Double)
+        number = sa.cast(self._table.c[name], sa.Double)
+        if pa.types.is_integer(type_):
+            return number
+        return sa.case((number.between(_real(-_SAFE_REAL), _real(_SAFE_REAL)), number), else_=None)
+
+    def _any_null(self, expression: Expression) -> Sql:
+        match expression:
+            case Column(name=name) | Recode(column=name):
+                names: tuple[str, ...] = (name,)
+            case FixedPoint(columns=columns) | Banded(number=FixedPoint(columns=columns)):
+                names = columns
+        return sa.or_(*(self._table.c[name].is_(None) for name in names))
+
+    def _measure_columns(self, frame: Subquery, measure: Measure, value: Sql, view: View) -> list[Sql]:
+        size = sa.func.abs(value) if measure.signed else value
+        columns = [_exact(sa.func.sum(value)), sa.func.max(size)]
+        if measure.signed:
+            columns.append(_exact(sa.func.sum(size)))
+        if measure.optional:
+            columns += [sa.func.count(value), sa.func.coalesce(self._key_sum(frame, view, value), 0)]
+        return columns
+
+    def _key_sum(self, frame: Subquery, view: View, value: Sql | None = None) -> Sql:
+        """Return the exact sum of the keys of all rows, or of the rows in which `value` is not NULL."""
+
+        def counted(key: Sql) -> Sql:
+            return key if value is None else sa.case((value.is_not(None), key))
+
+        if view.key is None:
+            return _exact(sa.literal(0, sa.BigInteger))
+        if "key_high" in frame.c:
+            high, low = (_exact(sa.func.sum(counted(half))) for half in (frame.c.key_high, frame.c.key_low))
+            return _exact(high * _exact(sa.literal(2**32, sa.BigInteger)) + low)
+        total = _exact(sa.func.sum(counted(frame.c.key)))
+        # NULL where a row has no key: such a cell must not be answered.
+        return sa.case((sa.func.count(frame.c.key) == sa.func.count(), total), else_=None)
+
+    def _whole_key(self, frame: Subquery, view: View) -> Sql:
+        if isinstance(view.key, KeyColumn) and "key_high" in frame.c:
+            high, low = (sa.cast(half, sa.BigInteger) for half in (frame.c.key_high, frame.c.key_low))
+            return high * sa.literal(2**32, sa.BigInteger) + low
+        return frame.c.key
+
+    def _per_unit(self, query: ContributionQuery) -> Subquery:
+        """Return each unit's contributions to each cell as `v0` … and `a0` …"""
+        names = (*query.group_by, *(measure.name for measure in query.measures))
+        frame = self.frame(query.view, names, query.where, unit=query.view.unit is not None)
+        values = _values(frame, len(names))
+        groups, measures = values[: len(query.group_by)], values[len(query.group_by) :]
+        whole = query.view.unit is None
+        amounts: list[Sql] = [
+            sa.func.abs(value if whole else sa.func.sum(value)).label(f"a{i}") for i, value in enumerate(measures)
+        ]
+        statement = sa.select(*groups, *amounts, sa.literal(1, sa.Integer).label("one")).select_from(frame)
+        statement = statement.where(*_listed(groups, query.cells))
+        return (statement if whole else statement.group_by(*groups, frame.c.unit)).subquery("per_unit")
+
+
+def key_table(name: str, namespace: str | None) -> sa.TableClause:
+    """Return the record-key table's clause."""
+    return sa.table(name, sa.column("unit"), sa.column("record_key"), schema=namespace)
+
+
+def _ranked(per_unit: Subquery, groups: Sequence[Sql], amounts: Sequence[Sql]) -> sa.Select[Any]:
+    # Contributions are never negative, so -1 puts the missing ones last, whatever the engine does with NULLs.
+    ranks = [
+        sa.func.row_number()
+        .over(partition_by=groups or None, order_by=sa.func.coalesce(amount, -1).desc())
+        .label(f"r{index}")
+        for index, amount in enumerate(amounts)
+    ]
+    return sa.select(*groups, *amounts, per_unit.c.one, *ranks).select_from(per_unit)
+
+
+def _listed(groups: list[Sql], cells: tuple[tuple[str, ...], ...] | None) -> list[Sql]:
+    if cells is None or not groups or len(cells) > CELLS_LISTED_MAX:
+        return []
+    used = [sorted({cell[index] for cell in cells}) for index in range(len(groups))]
+    conditions: list[Sql] = [group.in_(codes) for group, codes in zip(groups, used, strict=True)]
+    if len(groups) > 1:
+        conditions.append(sa.or_(sa.false(), *(_is_cell(groups, cell) for cell in cells)))
+    return conditions
+
+
+def _is_cell(groups: list[Sql], cell: tuple[str, ...]) -> Sql:
+    return sa.and_(*(group == sa.literal(code, sa.String) for group, code in zip(groups, cell, strict=True)))
+
+
+def _grouped(columns: list[Sql], source: FromClause, groups: list[Sql]) -> sa.Select[Any]:
+    statement = sa.select(*columns).select_from(source)
+    # Without groups SQL answers one row even if there is nothing to count.
+    return statement.group_by(*groups) if groups else statement.having(sa.func.count() > 0)
+
+
+def _values(frame: Subquery, count: int) -> list[Sql]:
+    return [frame.c[f"v{index}"] for index in range(count)]
+
+
+def _numbered(columns: Sequence[Sql]) -> list[Sql]:
+    return [column.label(f"c{index}") for index, column in enumerate(columns)]
+
+
+def _exact(value: Sql) -> Sql:
+    return sa.cast(value, _EXACT)
+
+
+def _real(value: float) -> Sql:
+    return sa.literal(float(value), sa.Double)

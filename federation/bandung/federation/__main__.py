@@ -1,0 +1,7 @@
+"""`python -m bandung.federation` is the command `bandung`."""
+
+import sys
+
+from bandung.federation.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""The commands of the federation: coordinators, couriers, jobs, models, queries to many countries, sandboxes."""

@@ -1,0 +1,1 @@
+"""Frozen values of the federation: job files, calls to countries, progress, model cards."""

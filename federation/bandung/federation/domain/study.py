@@ -1,0 +1,87 @@
+"""A question put to several countries, and what each of them said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+STATUS_COLUMNS = ("OBS_STATUS", "CONF_STATUS")
+"""Columns of a release that say why a value is absent; they are neither dimensions nor statistics."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """A country's released table.
+
+    Attributes:
+        table: dimensions (utf8), statistics (null where suppressed), then the status columns.
+        noise: by statistic as released (`count`, `sum(x)`, `mean(x)`): what its published noise implies.
+        columns: what each column of the table is in the release, by its name or alias.
+        epoch: `<dataset>@<number>` that was asked.
+        receipt: where the answer stands in the country's ledger.
+        bytes: size of the answer as it crossed the border.
+        seconds: from asking to having the table.
+    """
+
+    member: str
+    table: pa.Table
+    noise: Mapping[str, Mapping[str, float]]
+    columns: Mapping[str, str]
+    epoch: str
+    receipt: str
+    bytes: int
+    seconds: float
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Names of the columns that classify: text."""
+        return tuple(name for name in self._values if pa.types.is_string(self.table.schema.field(name).type))
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """Names of the columns that hold statistics: numbers."""
+        return tuple(name for name in self._values if name not in self.dimensions)
+
+    def noise_of(self, statistic: str) -> Mapping[str, float]:
+        """Return what is published about the noise on a column.
+
+        Raises:
+            KeyError: nothing is.
+        """
+        return self.noise[self.columns.get(statistic, statistic)]
+
+    @property
+    def _values(self) -> tuple[str, ...]:
+        return tuple(name for name in self.table.column_names if name not in STATUS_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """A country said no.
+
+    Attributes:
+        code: stable, from the error catalogue.
+        reason: in the gateway's own public words.
+    """
+
+    member: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """A country could not be asked, or its answer could not be had."""
+
+    member: str
+    reason: str
+
+
+Outcome = Answered | Declined | Unreachable
+
+
+def answered(outcomes: Iterable[Outcome]) -> tuple[Answered, ...]:
+    """Return the outcomes that hold a table, in their order."""
+    return tuple(outcome for outcome in outcomes if isinstance(outcome, Answered))

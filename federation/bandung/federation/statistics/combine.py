@@ -1,0 +1,165 @@
+"""Per-country answers into one long table, and into totals with the error that the published noise implies.
+
+Only released values are used, so nothing here can reveal more than the countries' answers do. Where a country
+suppressed a cell, or does not have it, the total is of the others and says so: it is never filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import pyarrow as pa
+
+from bandung.federation.domain.study import Answered, Outcome, answered
+
+_Cell = tuple[str | None, ...]
+
+
+class CombineError(ValueError):
+    """The answers cannot be combined; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pooled:
+    """Countries' answers put together.
+
+    Attributes:
+        countries: the answers one below the other: `member` (utf8), then the columns of the answers.
+        total: dimensions (utf8) in the order in which cells first appear; for each statistic `s` its pooled value
+            `s` and `s.se`, the standard error that the published noise implies (float64); `missing` (utf8): ids of
+            the countries without a value in this cell, separated by a space, empty if the cell is complete.
+        statistics: names of the pooled statistics.
+        dimensions: names of the columns that classify.
+    """
+
+    countries: pa.Table
+    total: pa.Table
+    statistics: tuple[str, ...]
+    dimensions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """One country's released value in one cell; `count` is of the same cell, where the question had one."""
+
+    value: float
+    variance: float
+    count: float | None
+    count_variance: float
+
+
+def long_table(outcomes: Sequence[Outcome]) -> pa.Table:
+    """Return the answers one below the other, with a column `member` before the others.
+
+    Raises:
+        CombineError: nobody answered, or the answers do not have the same columns.
+    """
+    answers = _alike(outcomes)
+    tables = [
+        answer.table.replace_schema_metadata(None).add_column(0, "member", pa.array([answer.member] * len(answer.table)))
+        for answer in answers
+    ]
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def pool(outcomes: Sequence[Outcome]) -> Pooled:
+    """Add up countries.
+
+    Counts and sums add, and so do their noise variances, because each country draws its noise on its own. A mean is
+    the mean of the countries' means weighted by their released counts; it needs a count in the same question, and is
+    null without one. Standard errors are those of the confidentiality noise alone, not of sampling.
+
+    Raises:
+        CombineError: nobody answered, or the answers do not have the same columns.
+    """
+    countries = long_table(outcomes)
+    answers = _alike(outcomes)
+    first = answers[0]
+    cells = list(dict.fromkeys(cell for answer in answers for cell in _cells(answer)))
+    columns: dict[str, pa.Array] = {
+        name: pa.array([cell[place] for cell in cells], pa.string()) for place, name in enumerate(first.dimensions)
+    }
+    missing: list[set[str]] = [set() for _ in cells]
+    for statistic in first.statistics:
+        by_country = {answer.member: _values(answer, statistic) for answer in answers}
+        pooled = [_add({m: values.get(cell) for m, values in by_country.items()}, first, statistic) for cell in cells]
+        columns[statistic] = pa.array([value for value, _, _ in pooled], pa.float64())
+        columns[f"{statistic}.se"] = pa.array([error for _, error, _ in pooled], pa.float64())
+        for place, (_, _, absent) in enumerate(pooled):
+            missing[place] |= absent
+    order = [answer.member for answer in answers]
+    columns["missing"] = pa.array([" ".join(m for m in order if m in absent) for absent in missing], pa.string())
+    return Pooled(countries, pa.table(columns), first.statistics, first.dimensions)
+
+
+def _alike(outcomes: Sequence[Outcome]) -> tuple[Answered, ...]:
+    answers = answered(outcomes)
+    if not answers:
+        raise CombineError("No country answered.")
+    for other in answers[1:]:
+        if other.table.column_names != answers[0].table.column_names:
+            raise CombineError(f"{other.member} answered with other columns than {answers[0].member}.")
+    return answers
+
+
+def _cells(answer: Answered) -> list[_Cell]:
+    if not answer.dimensions:
+        return [()] * len(answer.table)
+    return list(zip(*(answer.table[name].to_pylist() for name in answer.dimensions), strict=True))
+
+
+def _values(answer: Answered, statistic: str) -> dict[_Cell, _Value]:
+    """Return the released values of a column by cell; what is suppressed is not in it."""
+    counts = _count_column(answer)
+    count_variance = answer.noise_of(counts).get("variance", 0.0) if counts else 0.0
+    of_cells: list[float | None] = answer.table[counts].to_pylist() if counts else [None] * len(answer.table)
+    variance = _variance(answer, statistic)
+    return {
+        cell: _Value(float(value), variance, count, count_variance)
+        for cell, value, count in zip(_cells(answer), answer.table[statistic].to_pylist(), of_cells, strict=True)
+        if value is not None
+    }
+
+
+def _add(
+    values: dict[str, _Value | None], question: Answered, statistic: str
+) -> tuple[float | None, float | None, set[str]]:
+    """Return pooled value, its standard error, and the countries without a value."""
+    present = [value for value in values.values() if value is not None]
+    absent = {member for member, value in values.items() if value is None}
+    if not present:
+        return None, None, absent
+    if question.columns.get(statistic, statistic).startswith("mean("):
+        return (*_mean(present), absent)
+    return sum(v.value for v in present), sqrt(sum(v.variance for v in present)), absent
+
+
+def _mean(values: Sequence[_Value]) -> tuple[float | None, float | None]:
+    """Pool means by counts; the error by the delta method over means and counts, taken as independent.
+
+    For M = sum(n m) / N: dM/dm = n/N and dM/dn = (m - M)/N. Oehlert, The American Statistician 46 (1992) 27.
+    """
+    counts = [value.count for value in values]
+    total = sum(count for count in counts if count is not None)
+    if None in counts or total <= 0:
+        return None, None
+    weighted = [(value, value.count or 0.0) for value in values]
+    mean = sum(count * value.value for value, count in weighted) / total
+    variance = sum(
+        (count / total) ** 2 * value.variance + ((value.value - mean) / total) ** 2 * value.count_variance
+        for value, count in weighted
+    )
+    return mean, sqrt(variance)
+
+
+def _variance(answer: Answered, statistic: str) -> float:
+    noise = answer.noise_of(statistic)
+    return noise["variance"] if "variance" in noise else noise.get("standard_error_max", 0.0) ** 2
+
+
+def _count_column(answer: Answered) -> str | None:
+    return next((name for name in answer.statistics if answer.columns.get(name, name) == "count"), None)
+
+

@@ -1,0 +1,56 @@
+"""Answers as a picture: bars by cell and country, with the error of the noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bandung.federation.domain.study import Answered, Outcome, answered
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def bars(outcomes: Sequence[Outcome], path: Path) -> None:
+    """Draw the first statistic of every answer; a suppressed cell has no bar.
+
+    Args:
+        path: file to write; its suffix says the format, for instance `.svg` or `.png`.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    answers = answered(outcomes)
+    cells = list(dict.fromkeys(cell for answer in answers for cell in _labels(answer)))
+    figure = Figure(figsize=(max(6.0, 0.5 * len(cells) * len(answers)), 4.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    width = 0.8 / len(answers)
+    for place, answer in enumerate(answers):
+        name = answer.statistics[0]
+        values = dict(zip(_labels(answer), answer.table[name].to_pylist(), strict=True))
+        shown = [(at, values[cell]) for at, cell in enumerate(cells) if values.get(cell) is not None]
+        axes.bar(
+            [at + (place - (len(answers) - 1) / 2) * width for at, _ in shown],
+            [value for _, value in shown],
+            width,
+            yerr=_error(answer, name),
+            label=answer.member,
+        )
+    axes.set_xticks(range(len(cells)), cells, rotation=30 if len(cells) > 6 else 0)
+    axes.set_ylabel(answers[0].statistics[0])
+    axes.set_xlabel(" × ".join(answers[0].dimensions))
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def _labels(answer: Answered) -> list[str]:
+    if not answer.dimensions:
+        return ["all"] * len(answer.table)
+    rows = zip(*(answer.table[name].to_pylist() for name in answer.dimensions), strict=True)
+    return [" ".join(str(code) for code in row) for row in rows]
+
+
+def _error(answer: Answered, statistic: str) -> float:
+    noise = answer.noise_of(statistic)
+    return noise["variance"] ** 0.5 if "variance" in noise else noise.get("standard_error_max", 0.0)

@@ -1,0 +1,1 @@
+"""The guarded Flower SuperLink, the job endpoints beside it, and their client."""

@@ -1,0 +1,1 @@
+"""The commands of a gateway's operator and custodian."""

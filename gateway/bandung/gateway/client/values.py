@@ -1,0 +1,183 @@
+"""What a gateway tells its clients, as frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from bandung.gateway.domain.job import Decision
+    from bandung.gateway.domain.plan import Statistic
+
+
+@dataclass(frozen=True, slots=True)
+class TableRequest:
+    """SELECT statistics FROM dataset WHERE filters GROUP BY group_by, as values.
+
+    Attributes:
+        filters: pairs of dimension and code.
+    """
+
+    dataset: str
+    group_by: tuple[str, ...]
+    statistics: tuple[Statistic, ...]
+    filters: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A declared column; `role` is `dimension`, `measure` or `weight`.
+
+    Attributes:
+        codes: pairs of code and label in the public list's order; empty for measures.
+        missing, parent: of dimensions; empty if there is none.
+        minimum, maximum: declared range of measures, both inclusive.
+    """
+
+    name: str
+    label: str
+    role: str
+    codes: tuple[tuple[str, str], ...]
+    missing: str
+    parent: str
+    minimum: float
+    maximum: float
+    decimals: int
+    unit_of_measurement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a dataset's answers are protected with; see `Policy` in `catalogue.proto`."""
+
+    kind: str
+    min_units: int
+    variables_max: int
+    mean_cell_min: float
+    noise_variance: float
+    noise_max: int
+    training_allowed: bool
+    cohort_min: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A published dataset that is open to the caller.
+
+    Attributes:
+        epoch: `<dataset>@<number>`.
+        unit: what a unit of privacy is called.
+    """
+
+    name: str
+    title: str
+    description: str
+    licence: str
+    country: str
+    period: str
+    epoch: str
+    unit: str
+    columns: tuple[Column, ...]
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a question would give and cost.
+
+    Attributes:
+        charge: tables that would be charged; 0 if the answer is already released.
+        quota_left: tables left to the caller for this epoch.
+    """
+
+    schema: pa.Schema
+    charge: int
+    quota_left: int
+    epoch: str
+    agreement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A released table.
+
+    Attributes:
+        table: schema metadata as over Flight SQL.
+        noise: per statistic, what the published noise implies.
+        tables_charged: to the caller's quota; 0 for a repeat.
+        receipt: of this answer's ledger entry.
+        release: of the ledger entry that first released this table.
+        exchange: id under which both sides record the exchange.
+        bytes_received: size of the answer on the wire, without transport headers.
+    """
+
+    table: pa.Table
+    member: str
+    epoch: str
+    policy: str
+    noise: Mapping[str, Mapping[str, float]]
+    tables_charged: int
+    receipt: str
+    release: str
+    exchange: str
+    bytes_received: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """A training job as a country knows it.
+
+    Attributes:
+        document: the signed envelope; empty in the answer to a proposal.
+        decided_by: URI, or `agreement:<id>` for a standing rule; empty while pending or not told.
+    """
+
+    digest: str
+    decision: Decision
+    reason: str
+    document: bytes = b""
+    decided_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What a country released for one step.
+
+    Attributes:
+        masked: sums of a Newton step, 16 bytes each; empty for an evaluation.
+        metrics: of an evaluation, by name; empty for a Newton step.
+        schema: what the elements of `masked` are, in order.
+        bytes_sent, bytes_received: sizes on the wire, without transport headers.
+    """
+
+    masked: bytes
+    metrics: Mapping[str, float]
+    schema: tuple[str, ...]
+    receipt: str
+    bytes_sent: int
+    bytes_received: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A ledger entry; `leaf` is the RFC 9162 leaf hash in hexadecimal, `body` canonical JSON."""
+
+    index: int
+    leaf: str
+    kind: str
+    at: str
+    exchange: str
+    principal: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Size and root (hexadecimal) of the ledger's Merkle tree, and its signed checkpoint if there is one."""
+
+    size: int
+    root: str
+    checkpoint: str

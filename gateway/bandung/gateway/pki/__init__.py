@@ -1,0 +1,1 @@
+"""Keys and certificates of a node, and the documents by which nodes know each other."""

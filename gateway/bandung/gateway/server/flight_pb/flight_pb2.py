@@ -1,0 +1,6 @@
+"""Arrow Flight's messages; typed by the generated stub beside this file."""
+
+from bandung.gateway.server.flight_pb.pool import file, names
+
+DESCRIPTOR = file("arrow/flight/protocol/flight.proto")
+globals().update(names(DESCRIPTOR.name))

@@ -1,0 +1,1 @@
+"""What a gateway keeps: its ledger, catalogue, agreements, jobs and secrets."""

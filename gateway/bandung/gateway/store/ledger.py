@@ -1,0 +1,150 @@
+"""The ledger: the only way to make something durable, hence the only way to answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Engine, bindparam, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from bandung.gateway.domain.checkpoint import BadCheckpoint, Checkpoint, LogSigner
+from bandung.gateway.domain.ledger import AlreadyAnswered, Commit, LedgerEntry, Receipt, StoredAnswer
+from bandung.gateway.domain.merkle import EMPTY_ROOT
+from bandung.gateway.service.ports import Randomness
+from bandung.gateway.store.audit import findings
+from bandung.gateway.store.database import charged_scope, ledger_checkpoint, ledger_entry, released_answer
+from bandung.gateway.store.merkle import Tampered
+from bandung.gateway.store.record import SALT_BYTES, document_of, event_of, leaf_of
+from bandung.gateway.store.sequencer import AnswerTaken, Request, Sequencer, Write, verified_tree
+
+
+class SqlLedger:
+    """A ledger in the gateway's database. Safe for use by several threads, beside other processes.
+
+    Opening it holds the stored tree against the newest signed checkpoint. If they disagree, and from the first
+    write that fails, the ledger is sealed: every method but `verify` and `close` raises `Refusal` SEALED until a
+    restart finds it in order.
+
+    Args:
+        trust_domain: of this country; the log's origin is `<trust domain>/ledger`.
+        key: signs the checkpoints; always the same one.
+    """
+
+    def __init__(self, engine: Engine, trust_domain: str, key: Ed25519PrivateKey, randomness: Randomness) -> None:
+        self._engine = engine
+        self._randomness = randomness
+        self._signer = LogSigner(f"{trust_domain}/ledger", key)
+        self._sequencer = Sequencer(engine, self._signer)
+        try:
+            with engine.connect() as connection:
+                verified_tree(connection, self._signer)
+        except (SQLAlchemyError, Tampered, BadCheckpoint) as error:
+            self._sequencer.seal(f"{type(error).__name__}: {error}")
+
+    def commit(self, commit: Commit) -> Receipt:
+        """Write event, charges and answer in one durable transaction; return once it is on disk.
+
+        Raises:
+            Refusal: QUOTA_EXHAUSTED if a charge is over its cap, STEP_OUT_OF_ORDER if the answer's key holds the
+                answer to another request: nothing is written, and a refusal must be committed instead.
+                SEALED if the ledger cannot be written; DRAINING after `close`.
+            AlreadyAnswered: the answer's key holds an answer to the same request: nothing is written; serve that
+                one, on the record as a repeat.
+            ValueError: the event's body is not JSON, or a charge is below zero.
+        """
+        return self.submit(commit)
+
+    def submit(self, commit: Commit, write: Write | None = None, attached: str | None = None) -> Receipt:
+        """Commit together with a row of another table.
+
+        Args:
+            write: inserts the row; what it raises as `Refusal` undoes the whole request and is raised here.
+            attached: the row's text, to which the entry then commits.
+
+        Raises:
+            Refusal, AlreadyAnswered, ValueError: as `commit` does.
+        """
+        salt, document = self._randomness.bytes(SALT_BYTES), document_of(commit, attached)
+        request = Request(commit, salt, document, leaf_of(salt, document), write)
+        try:
+            return self._sequencer.submit(request)
+        except AnswerTaken as taken:
+            stored = self.answer(commit.answer.key) if commit.answer else None
+            if stored is None:
+                raise
+            raise AlreadyAnswered(stored) from taken
+
+    def answer(self, key: str) -> StoredAnswer | None:
+        """Return the stored answer with the receipt of its first release, or None."""
+        row = self._one(_ANSWER, {"key": key})
+        if row is None:
+            return None
+        checkpoint = self._signer.verifier.parse(row.note)
+        leaf = leaf_of(row.salt, row.document).hex()
+        receipt = Receipt(row.entry, leaf, checkpoint.size, checkpoint.root.hex())
+        return StoredAnswer(key, row.request_digest, row.content, receipt)
+
+    def remaining(self, scope: str, cap: int) -> int:
+        """Return what may still be charged to the scope under this cap; never below zero."""
+        row = self._one(_SPENT, {"scope": scope})
+        return max(0, cap - (row.spent if row else 0))
+
+    def entries(self, start: int, count: int) -> tuple[LedgerEntry, ...]:
+        """Return up to `count` entries from index `start`, ascending."""
+        self._sequencer.check_open()
+        position = ledger_entry.c.position
+        wanted = select(ledger_entry).where(position >= start).order_by(position).limit(count)
+        with self._engine.connect() as connection:
+            rows = connection.execute(wanted).all()
+        return tuple(
+            LedgerEntry(row.position, event_of(row.document), leaf_of(row.salt, row.document).hex()) for row in rows
+        )
+
+    def head(self) -> tuple[int, str]:
+        """Return size and root hash (hexadecimal) of the Merkle tree."""
+        checkpoint = self._signer.verifier.parse(self.checkpoint())
+        return checkpoint.size, checkpoint.root.hex()
+
+    def checkpoint(self) -> str:
+        """Return the newest signed checkpoint (C2SP tlog-checkpoint)."""
+        row = self._one(_NEWEST_CHECKPOINT)
+        return row.note if row else self._signer.sign(Checkpoint(0, EMPTY_ROOT))
+
+    def verify(self) -> tuple[str, ...]:
+        """Walk the whole ledger and return everything that does not hold, in words; empty if all is in order.
+
+        Reads every entry: some seconds for each 100 000 of them. Works on a sealed ledger too.
+        """
+        with self._engine.connect() as connection:
+            return tuple(findings(connection, self._signer.verifier))
+
+    def close(self) -> None:
+        """Write what is under way, then accept nothing more."""
+        self._sequencer.close()
+
+    def _one(self, statement: Any, values: dict[str, Any] | None = None) -> Any:
+        self._sequencer.check_open()
+        with self._engine.connect() as connection:
+            return connection.execute(statement, values).first()
+
+
+def _answer_statement() -> Any:
+    """Select an answer with what its receipt is made of: its entry, and the checkpoint that made that durable."""
+    durable = (
+        select(ledger_checkpoint.c.note)
+        .where(ledger_checkpoint.c.size > released_answer.c.entry)
+        .order_by(ledger_checkpoint.c.size)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return (
+        select(released_answer, ledger_entry.c.salt, ledger_entry.c.document, durable.label("note"))
+        .join(ledger_entry, ledger_entry.c.position == released_answer.c.entry)
+        .where(released_answer.c.key == bindparam("key"))
+    )
+
+
+_ANSWER = _answer_statement()
+_SPENT = select(charged_scope.c.spent).where(charged_scope.c.name == bindparam("scope"))
+_NEWEST_CHECKPOINT = select(ledger_checkpoint.c.note).order_by(ledger_checkpoint.c.size.desc()).limit(1)

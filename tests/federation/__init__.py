@@ -1,0 +1,1 @@
+"""Tests of the federation: real processes, real TLS."""
