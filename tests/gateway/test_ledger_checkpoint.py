@@ -3,8 +3,9 @@
 import base64
 
 import pytest
-from bandung.gateway.domain.checkpoint import BadCheckpoint, Checkpoint, LogSigner, LogVerifier
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bandung.gateway.domain.checkpoint import BadCheckpoint, Checkpoint, LogSigner, LogVerifier
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 ORIGIN = "idn.bandung.example/ledger"

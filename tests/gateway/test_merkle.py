@@ -3,6 +3,10 @@
 import hashlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pymerkle import InmemoryTree
+
 from bandung.gateway.domain.merkle import (
     EMPTY_ROOT,
     Frontier,
@@ -16,9 +20,6 @@ from bandung.gateway.domain.merkle import (
     verify_inclusion,
 )
 from bandung.gateway.store.merkle import Tree
-from hypothesis import given
-from hypothesis import strategies as st
-from pymerkle import InmemoryTree
 
 CT_LEAVES = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
 CT_ROOT = "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"
@@ -120,9 +121,7 @@ def test_each_leaf_proves_its_own_place_and_no_other(place):
     assert not verify_inclusion(leaves[index], index, size, proof, a_leaf("other root"))
     assert not verify_inclusion(leaves[index], index, size, (*proof, root), root)
     assert not verify_inclusion(leaves[index], size, size, proof, root)
-    assert not any(
-        verify_inclusion(leaves[index], other, size, proof, root) for other in range(size) if other != index
-    )
+    assert not any(verify_inclusion(leaves[index], other, size, proof, root) for other in range(size) if other != index)
 
 
 @given(st.tuples(st.integers(0, 40), st.integers(0, 40)).map(sorted), st.data())

@@ -4,6 +4,7 @@ import stat
 import threading
 
 import pytest
+
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.store.secrets import FileSecrets
 from bandung.gateway.store.system import SystemRandomness

@@ -12,7 +12,6 @@ import threading
 from pathlib import Path
 
 from bandung.gateway.domain.budget import Charge
-
 from tests.support.ledgers import a_commit, a_ledger, an_answer
 
 

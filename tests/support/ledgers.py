@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
 
 from bandung.gateway.domain.budget import Charge
+from bandung.gateway.domain.job import Decision, Family, Job, JobRecord, SignedJob, Term
 from bandung.gateway.domain.ledger import Commit, Event, EventKind, StoredAnswer
 from bandung.gateway.store.database import open_database
 from bandung.gateway.store.ledger import SqlLedger
 from bandung.gateway.store.secrets import FileSecrets
 from bandung.gateway.store.system import SystemRandomness
-from sqlalchemy import Engine
-
 from tests.support.builders import ANI, NOW
 
 TRUST_DOMAIN = "idn.bandung.example"
@@ -68,3 +70,26 @@ def a_commit(
 def an_answer(key: str = "plan/1", request_digest: str = "d1", content: bytes = b"content") -> StoredAnswer:
     """An answer to store."""
     return StoredAnswer(key, request_digest, content)
+
+
+def a_job_record(**changes: Any) -> JobRecord:
+    """A proposed job over two countries, not decided."""
+    job = Job(
+        name="yield",
+        purpose="tests",
+        family=Family.GAUSSIAN,
+        members=("IDN", "PHL"),
+        datasets=(("IDN", "farms"), ("PHL", "rice")),
+        target=Term("output", "log"),
+        features=(Term("size", "log"), Term("variety", "code", "high")),
+        rounds_max=10,
+        tolerance=1e-8,
+        cohort_min=2,
+        country_intercepts=True,
+        holdout=0.2,
+        train_units=(("PHL", 12),),
+        on_loss="pause",
+        author="spiffe://idn.bandung.example/analyst/ani",
+        created="2026-01-01T00:00:00.000Z",
+    )
+    return replace(JobRecord(SignedJob(job, "d" * 64, b"\x00signed\xff"), Decision.PENDING), **changes)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bandung.gateway.pki.authority import Credential, create_authority, issue, revoke
+from bandung.gateway.store.system import SystemClock
 
 LOOPBACK = ("localhost", "127.0.0.1")
 
 
 def real_now() -> dt.datetime:
     """The machine's time; certificates are checked by the TLS stack too."""
-    return dt.datetime.now(dt.UTC)
+    return dt.datetime.fromisoformat(SystemClock().now())
 
 
 @dataclass(frozen=True)

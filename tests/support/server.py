@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +23,9 @@ from bandung.gateway.domain.party import Principal
 from bandung.gateway.domain.release import ReleasedVector
 from bandung.gateway.server.door import Limits
 from bandung.gateway.server.listener import Desks, Server, ServerConfig, serve
-from bandung.gateway.service.query import Answer, Planned, TableRequest
+from bandung.gateway.service.query import Answer, Planned
 from bandung.gateway.service.training import StepAnswer
+from bandung.gateway.store.system import SystemClock, SystemRandomness
 from tests.support.builders import NOW, an_agreement, an_epoch
 from tests.support.pki import LOOPBACK, Country, Files
 
@@ -39,20 +38,6 @@ SCHEMA = pa.schema(
         pa.field("OBS_STATUS", pa.string(), nullable=False),
     ]
 )
-
-
-class RealClock:
-    """The machine's time, as the ports want it."""
-
-    def now(self) -> str:
-        return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-class RealRandomness:
-    """The machine's randomness."""
-
-    def bytes(self, count: int) -> bytes:
-        return secrets.token_bytes(count)
 
 
 @dataclass
@@ -193,7 +178,7 @@ class MemoryTraining:
     def step(self, principal: Principal, request: Any, exchange: str, stop: Stop) -> StepAnswer:
         self.steps.append(request)
         if request.kind is StepKind.NEWTON:
-            vector = ReleasedVector(np.array([1, 2**64 - 1], dtype=np.uint64), ("score[intercept]", "units"))
+            vector = ReleasedVector(np.array([1, 0, 2**64 - 1, 7], dtype=np.uint64), ("score[intercept]", "units"))
         else:
             vector = ReleasedVector(np.array([0.5]), ("rmse",))
         return StepAnswer(vector, RECEIPT)
@@ -210,6 +195,9 @@ class MemoryLedger:
 
     def head(self) -> tuple[int, str]:
         return 600, "cd" * 32
+
+    def checkpoint(self) -> str:
+        return "idn.bandung.example\n600\n"
 
 
 @dataclass
@@ -258,11 +246,8 @@ def a_node(directory: Path, *, limits: Limits | None = None, **changes: Any) -> 
         **changes,
     )
     desks = Desks(queries, MemoryCatalogue(), agreements, training, MemoryLedger())  # type: ignore[arg-type]
-    server = serve(config, desks, RealClock(), RealRandomness())
+    server = serve(config, desks, SystemClock(), SystemRandomness())
     try:
         yield Node(server, directory, idn, bgd, listener, queries, agreements, training)
     finally:
         server.drain(0)
-
-
-__all__ = ["SCHEMA", "SECRET", "MemoryQueries", "Node", "RealClock", "RealRandomness", "TableRequest", "a_node"]

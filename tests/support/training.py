@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -321,19 +321,14 @@ def _matrix(job: Job, member: str, table: pa.Table) -> tuple[np.ndarray, np.ndar
     values = {
         "log(area)": np.log(frame["area"] / 100),
         "price": frame["price"].astype(float),
+        "square(price)": frame["price"].astype(float) ** 2,
         "irrigated=yes": (frame["irrigated"] == "yes").astype(float),
         "harvest": frame["harvest"] / 1000,
         "adopts=yes": (frame["adopts"] == "yes").astype(float),
     }
     count = len(frame)
-    if job.country_intercepts:
-        own = [np.full(count, float(m == member)) for m in job.members]
-    else:
-        own = [np.ones(count)]
+    own = [np.full(count, float(m == member)) for m in job.members] if job.country_intercepts else [np.ones(count)]
     x = np.column_stack([*own, *(values[t.name] for t in job.features)])
     y = np.asarray(values[job.target.name])
     keep = np.isfinite(x).all(axis=1)
     return x[keep], y[keep]
-
-
-Sabotage = Callable[[str, bytes], bytes | None]

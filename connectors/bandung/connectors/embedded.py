@@ -11,14 +11,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from bandung.connectors.base import CellQuery, ContributionQuery, Profile, RowQuery, SourceError, Stop, Stopped, View
 from bandung.connectors.literals import plain
 from bandung.connectors.profile import profile
 from bandung.connectors.schemas import cell_schema, conform, contribution_schema, row_schema
-from bandung.connectors.sql import Emitter, Relation
+from bandung.connectors.sql import Emitter, Relation, Statement
 
 _DIALECT = postgresql.dialect(paramstyle="numeric_dollar")
 """DuckDB reads PostgreSQL's dialect; numbered parameters are its own form of bound literals."""
@@ -77,7 +76,7 @@ class Embedded:
         """Verify a declaration; see `Profile`."""
         with self._cursor(stop) as cursor:
 
-            def run(statement: sa.Select[Any]) -> Sequence[Sequence[Any]]:
+            def run(statement: Statement) -> Sequence[Sequence[Any]]:
                 text, parameters = compiled(statement)
                 return cursor.execute(text, parameters).fetchall()
 
@@ -90,12 +89,12 @@ class Embedded:
     def _here(self, view: View) -> View:
         return replace(view, relation=self._relation)
 
-    def _table(self, statement: sa.Select[Any], stop: Stop) -> pa.Table:
+    def _table(self, statement: Statement, stop: Stop) -> pa.Table:
         text, parameters = compiled(statement)
         with self._cursor(stop) as cursor:
             return cursor.sql(text, params=parameters).to_arrow_table()
 
-    def _stream(self, statement: sa.Select[Any], schema: pa.Schema, stop: Stop) -> Iterator[pa.RecordBatch]:
+    def _stream(self, statement: Statement, schema: pa.Schema, stop: Stop) -> Iterator[pa.RecordBatch]:
         text, parameters = compiled(statement)
         with self._cursor(stop) as cursor:
             for batch in cursor.sql(text, params=parameters).to_arrow_reader(_ROWS_PER_BATCH):
@@ -120,7 +119,7 @@ class Embedded:
             raise Stopped
 
 
-def compiled(statement: sa.Select[Any]) -> tuple[str, list[Any]]:
+def compiled(statement: Statement) -> tuple[str, list[Any]]:
     """Return the statement's text for DuckDB and its parameters in order."""
     text = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     return text.string, [text.params[name] for name in text.positiontup or ()]

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 
 from bandung.connectors.base import Column, ColumnProfile, FixedPoint, KeyColumn, KeyProfile, Profile, View
 from bandung.connectors.schemas import source_type
-from bandung.connectors.sql import Emitter
+from bandung.connectors.sql import Emitter, Statement
 
-Run = Callable[[sa.Executable], Sequence[Sequence[Any]]]
+Run = Callable[[Statement], Sequence[Sequence[Any]]]
 """Executes one statement and returns its (few) rows."""
 
 
@@ -65,7 +65,7 @@ def _total_names(names: Sequence[str], numbers: Sequence[str]) -> list[str]:
     return ["rows", "units missing", *flags, *bounds]
 
 
-def _totals(view: View, names: Sequence[str], numbers: Sequence[str], emitter: Emitter) -> sa.Select[Any]:
+def _totals(view: View, names: Sequence[str], numbers: Sequence[str], emitter: Emitter) -> Statement:
     """One scan: columns in the order of `_total_names`."""
     frame = emitter.frame(view, names, unit=view.unit is not None, gaps=True)
     unit_missing = _count(frame.c.unit.is_(None)) if view.unit is not None else sa.literal(0, sa.Integer)

@@ -33,6 +33,7 @@ from bandung.connectors.literals import is_number, literals
 from bandung.connectors.schemas import source_type
 
 Sql = sa.ColumnElement[Any]
+Statement = sa.Select[*tuple[Any, ...]]
 
 CELLS_LISTED_MAX = 2_000
 """Beyond this many cells a contribution query computes them all; the answer is cut down afterwards."""
@@ -73,7 +74,7 @@ class Emitter:
         columns = [sa.column(name) for name in relation.schema.names]
         self._table = sa.table(relation.name, *columns, schema=relation.namespace)
 
-    def cells(self, query: CellQuery) -> sa.Select[Any]:
+    def cells(self, query: CellQuery) -> Statement:
         """Return the statement of a `CellQuery`."""
         names = (*query.group_by, *(measure.name for measure in query.measures))
         frame = self.frame(query.view, names, query.where, key=True)
@@ -84,7 +85,7 @@ class Emitter:
             columns += self._measure_columns(frame, measure, value, query.view)
         return _grouped(_numbered(columns), frame, groups)
 
-    def contributions(self, query: ContributionQuery) -> sa.Select[Any]:
+    def contributions(self, query: ContributionQuery) -> Statement:
         """Return the statement of a `ContributionQuery`; more cells than asked for may come back."""
         per_unit = self._per_unit(query)
         groups = _values(per_unit, len(query.group_by))
@@ -97,7 +98,7 @@ class Emitter:
             columns += [_exact(sa.func.max(sa.case((rank == place, amount)))) for place in range(1, query.top + 1)]
         return _grouped(_numbered(columns), ranked, _values(ranked, len(groups)))
 
-    def rows(self, query: RowQuery) -> sa.Select[Any]:
+    def rows(self, query: RowQuery) -> Statement:
         """Return the statement of a `RowQuery`."""
         frame = self.frame(query.view, query.columns, (), unit=True, key=query.view.key is not None)
         keys = [] if query.view.key is None else [self._whole_key(frame, query.view)]
@@ -269,7 +270,7 @@ def key_table(name: str, namespace: str | None) -> sa.TableClause:
     return sa.table(name, sa.column("unit"), sa.column("record_key"), schema=namespace)
 
 
-def _ranked(per_unit: Subquery, groups: Sequence[Sql], amounts: Sequence[Sql]) -> sa.Select[Any]:
+def _ranked(per_unit: Subquery, groups: Sequence[Sql], amounts: Sequence[Sql]) -> Statement:
     # Contributions are never negative, so -1 puts the missing ones last, whatever the engine does with NULLs.
     ranks = [
         sa.func.row_number()
@@ -294,7 +295,7 @@ def _is_cell(groups: list[Sql], cell: tuple[str, ...]) -> Sql:
     return sa.and_(*(group == sa.literal(code, sa.String) for group, code in zip(groups, cell, strict=True)))
 
 
-def _grouped(columns: list[Sql], source: FromClause, groups: list[Sql]) -> sa.Select[Any]:
+def _grouped(columns: list[Sql], source: FromClause, groups: list[Sql]) -> Statement:
     statement = sa.select(*columns).select_from(source)
     # Without groups SQL answers one row even if there is nothing to count.
     return statement.group_by(*groups) if groups else statement.having(sa.func.count() > 0)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy import event
 from psycopg import Error as PsycopgError
+from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from bandung.connectors.base import (
@@ -30,7 +30,7 @@ from bandung.connectors.embedded import only_cells
 from bandung.connectors.options import Options
 from bandung.connectors.profile import profile
 from bandung.connectors.schemas import cell_schema, conform, contribution_schema, row_schema
-from bandung.connectors.sql import Emitter, Relation
+from bandung.connectors.sql import Emitter, Relation, Statement
 
 _KNOWN = frozenset({"url", "url_env", "url_file", "schema", "keys_schema", "timeout_s", "connections"})
 _LIVE = frozenset({"postgresql"})
@@ -89,7 +89,7 @@ class SqlAlchemyConnector:
         relation = self._relation(view.relation)
         with self._reading(stop) as connection:
 
-            def run(statement: sa.Select[Any]) -> Sequence[Sequence[Any]]:
+            def run(statement: Statement) -> Sequence[Sequence[Any]]:
                 return connection.execute(statement).all()
 
             return profile(view, nesting, relation.schema, Emitter(relation), run)
@@ -140,11 +140,11 @@ class SqlAlchemyConnector:
         as_text = frozenset(column for column, type_ in types.items() if type_ is None)
         return Relation(name, schema, as_text, self._namespace, self._key_namespace)
 
-    def _table(self, statement: sa.Select[Any], schema: pa.Schema, stop: Stop) -> pa.Table:
+    def _table(self, statement: Statement, schema: pa.Schema, stop: Stop) -> pa.Table:
         with self._reading(stop) as connection:
             return pa.Table.from_batches([_batch(connection.execute(statement).all(), schema)])
 
-    def _stream(self, statement: sa.Select[Any], schema: pa.Schema, stop: Stop) -> Iterator[pa.RecordBatch]:
+    def _stream(self, statement: Statement, schema: pa.Schema, stop: Stop) -> Iterator[pa.RecordBatch]:
         with self._reading(stop) as connection:
             result = connection.execution_options(stream_results=True).execute(statement)
             for rows in result.partitions(_ROWS_PER_BATCH):

@@ -80,7 +80,7 @@ class Stepped:
     """What a country released for a step.
 
     Attributes:
-        masked: sums of a Newton step, 16 bytes each; empty for an evaluation.
+        masked: sums of a Newton step, 24 bytes each; empty for an evaluation.
         metrics: of an evaluation, by name.
     """
 

@@ -34,23 +34,24 @@ def members_of(document: Mapping[str, Any], principal: str, base: Path) -> tuple
     """Read members from a members file or a `sandbox.json`, in the order of the file.
 
     The document has a table `members`; each of its entries has `address`, `ca`, and `principals`: by name, each with
-    `certificate` and `key`. A principal that is the same everywhere may stand in a table `principals` beside `members`.
+    `certificate` and `key`.
 
     Args:
-        principal: name of the identity to use.
+        principal: `NAME`, the identity of that name that every member issued, or `MEMBER/NAME`, one identity that is
+            used everywhere.
         base: what relative paths are relative to.
 
     Raises:
-        MembersError: something is missing, or a member knows no such principal.
+        MembersError: something is missing, or there is no such principal.
     """
     members = document.get("members")
     if not isinstance(members, dict) or not members:
         raise MembersError("The file names no members: it needs a table `members`.")
-    everywhere = _table(document, "principals")
-    return tuple(
-        _member(id_, cast("dict[str, Any]", entry), principal, everywhere, base)
-        for id_, entry in cast("dict[str, object]", members).items()
-    )
+    entries = {id_: _table(cast("dict[str, Any]", members), id_) for id_ in cast("dict[str, Any]", members)}
+    home, _, name = principal.rpartition("/")
+    if home and home not in entries:
+        raise MembersError(f"No such member: {home}.")
+    return tuple(_member(id_, entry, home or id_, name, entries, base) for id_, entry in entries.items())
 
 
 def only(members: Iterable[Member], ids: Iterable[str]) -> tuple[Member, ...]:
@@ -66,17 +67,18 @@ def only(members: Iterable[Member], ids: Iterable[str]) -> tuple[Member, ...]:
     return tuple(by_id[id_] for id_ in wanted)
 
 
-def _member(id_: str, entry: Mapping[str, Any], principal: str, everywhere: Mapping[str, Any], base: Path) -> Member:
-    identity = _table(entry, "principals").get(principal, everywhere.get(principal))
-    if not isinstance(identity, dict):
-        raise MembersError(f"{id_} has no principal {principal!r}.")
-    keys = cast("dict[str, Any]", identity)
+def _member(
+    id_: str, entry: Mapping[str, Any], home: str, name: str, entries: Mapping[str, Mapping[str, Any]], base: Path
+) -> Member:
+    identity = _table(_table(entries[home], "principals"), name)
+    if not identity:
+        raise MembersError(f"{home} has no principal {name!r}.")
     return Member(
         id_,
         _text(entry, "address", id_),
         base / _text(entry, "ca", id_),
-        base / _text(keys, "certificate", f"{id_}, {principal}"),
-        base / _text(keys, "key", f"{id_}, {principal}"),
+        base / _text(identity, "certificate", f"{home}, {name}"),
+        base / _text(identity, "key", f"{home}, {name}"),
     )
 
 

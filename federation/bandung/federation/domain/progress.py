@@ -90,7 +90,8 @@ class Progress:
     """What is checkpointed in every round.
 
     Attributes:
-        round: the last round number that was used; a number is never used twice.
+        round: the last round number that was used.
+        open_cohort: who is asked in that round, while it has not been taken; empty if the next step needs a new number.
         coefficients: those that the next step is asked at, or the final ones.
         accepted: the coefficients of the last step that improved the fit, and the fit there; None at the start and
             after a change of the cohort, because fits of different cohorts do not compare.
@@ -104,6 +105,7 @@ class Progress:
 
     coefficients: tuple[float, ...]
     round: int = 0
+    open_cohort: tuple[str, ...] = ()
     accepted: tuple[tuple[float, ...], float] | None = None
     halvings: int = 0
     taken: tuple[Taken, ...] = ()

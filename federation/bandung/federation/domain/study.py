@@ -10,6 +10,9 @@ import pyarrow as pa
 STATUS_COLUMNS = ("OBS_STATUS", "CONF_STATUS")
 """Columns of a release that say why a value is absent; they are neither dimensions nor statistics."""
 
+Cell = tuple[str, ...]
+"""A code for each dimension of a table."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answered:
@@ -44,6 +47,11 @@ class Answered:
         """Names of the columns that hold statistics: numbers."""
         return tuple(name for name in self._values if name not in self.dimensions)
 
+    @property
+    def cells(self) -> list[Cell]:
+        """The codes of each row, in the order of the dimensions; empty tuples if there are none."""
+        return cells_of(self.table, self.dimensions)
+
     def noise_of(self, statistic: str) -> Mapping[str, float]:
         """Return what is published about the noise on a column.
 
@@ -51,6 +59,11 @@ class Answered:
             KeyError: nothing is.
         """
         return self.noise[self.columns.get(statistic, statistic)]
+
+    def noise_variance(self, statistic: str) -> float:
+        """Return the variance of the noise on a column, or the largest that it can have where only that is known."""
+        noise = self.noise_of(statistic)
+        return noise["variance"] if "variance" in noise else noise["standard_error_max"] ** 2
 
     @property
     def _values(self) -> tuple[str, ...]:
@@ -85,3 +98,10 @@ Outcome = Answered | Declined | Unreachable
 def answered(outcomes: Iterable[Outcome]) -> tuple[Answered, ...]:
     """Return the outcomes that hold a table, in their order."""
     return tuple(outcome for outcome in outcomes if isinstance(outcome, Answered))
+
+
+def cells_of(table: pa.Table, dimensions: tuple[str, ...]) -> list[Cell]:
+    """Return the codes of each row of a table."""
+    if not dimensions:
+        return [()] * len(table)
+    return list(zip(*(table[name].to_pylist() for name in dimensions), strict=True))

@@ -18,7 +18,7 @@ from bandung.federation.app import (
 from bandung.federation.config import CoordinatorDirectory
 from bandung.federation.sandbox.document import Sandbox, SandboxCoordinator, SandboxNode, SandboxPrincipal
 from bandung.federation.sandbox.members import SandboxMember
-from bandung.gateway.app import agreement_desk, open_stores, publish_dataset
+from bandung.gateway.app import agreement_desk, open_stores, publish_dataset, read_declaration
 from bandung.gateway.cli.agreement_file import everything, read_agreement
 from bandung.gateway.config import GatewayConfig, NodeDirectory, validated
 from bandung.gateway.domain.party import Principal, Role
@@ -110,7 +110,7 @@ def _node(directory: Path, member: Membership, now: dt.datetime) -> SandboxNode:
 
 def _publish(directory: Path, member: SandboxMember, everybody: list[Membership], now: dt.datetime) -> None:
     with open_stores(directory) as stores:
-        datasets = [publish_dataset(stores, file).dataset for file in member.datasets]
+        datasets = [publish_dataset(stores, read_declaration(file))[0].dataset for file in member.datasets]
         analysts = tuple(f"spiffe://{other.trust_domain}/analyst/*" for other in everybody)
         not_after = now + dt.timedelta(days=_IDENTITY_DAYS)
         agreements = [read_agreement(file) for file in member.agreements] or [

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from bandung.federation.courier.durable import write_atomically
 from bandung.federation.sandbox.processes import Process
 from bandung.gateway.domain.errors import ErrorKind, Refusal
@@ -79,7 +81,7 @@ class Sandbox:
     def write(self) -> None:
         """Write `sandbox.json`, whole or not at all."""
         members = {name: asdict(node) for name, node in self.members.items()}
-        document = {"version": 1, "members": members, "coordinator": asdict(self.coordinator)}
+        document = {"members": members, "coordinator": asdict(self.coordinator)}
         content = json.dumps(document, indent=2, ensure_ascii=False).encode()
         write_atomically(self.directory / SANDBOX_FILE, content, mode=_PUBLIC_MODE)
 
@@ -94,13 +96,10 @@ def read_sandbox(directory: Path) -> Sandbox:
         document: dict[str, Any] = json.loads((directory / SANDBOX_FILE).read_bytes())
     except OSError as error:
         raise Refusal(ErrorKind.BAD_CONFIGURATION, f"{directory} holds no running sandbox.") from error
-    members = {name: _node(fields) for name, fields in document["members"].items()}
-    return Sandbox(directory, members, SandboxCoordinator(**document["coordinator"]))
+    return _SANDBOX.validate_python({**document, "directory": directory})
 
 
-def _node(fields: dict[str, Any]) -> SandboxNode:
-    principals = {name: SandboxPrincipal(**principal) for name, principal in fields["principals"].items()}
-    return SandboxNode(**{**fields, "principals": principals})
+_SANDBOX = TypeAdapter(Sandbox)
 
 
 def write_processes(directory: Path, processes: Mapping[str, Process]) -> None:
@@ -115,7 +114,8 @@ def read_processes(directory: Path) -> dict[str, Process]:
         content: list[dict[str, Any]] = json.loads((directory / _PROCESSES_FILE).read_bytes())
     except FileNotFoundError:
         return {}
-    return {
-        fields["name"]: Process(**{**fields, "log": Path(fields["log"]), "arguments": tuple(fields["arguments"])})
-        for fields in content
-    }
+    return {fields["name"]: _process(fields) for fields in content}
+
+
+def _process(fields: dict[str, Any]) -> Process:
+    return Process(fields["name"], fields["pid"], fields["born"], tuple(fields["arguments"]), Path(fields["log"]))

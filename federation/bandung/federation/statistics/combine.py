@@ -12,9 +12,7 @@ from math import sqrt
 
 import pyarrow as pa
 
-from bandung.federation.domain.study import Answered, Outcome, answered
-
-_Cell = tuple[str | None, ...]
+from bandung.federation.domain.study import Answered, Cell, Outcome, answered, cells_of
 
 
 class CombineError(ValueError):
@@ -39,6 +37,11 @@ class Pooled:
     statistics: tuple[str, ...]
     dimensions: tuple[str, ...]
 
+    @property
+    def cells(self) -> list[Cell]:
+        """The codes of each row of the total."""
+        return cells_of(self.total, self.dimensions)
+
 
 @dataclass(frozen=True, slots=True)
 class _Value:
@@ -58,7 +61,9 @@ def long_table(outcomes: Sequence[Outcome]) -> pa.Table:
     """
     answers = _alike(outcomes)
     tables = [
-        answer.table.replace_schema_metadata(None).add_column(0, "member", pa.array([answer.member] * len(answer.table)))
+        answer.table.replace_schema_metadata(None).add_column(
+            0, "member", pa.array([answer.member] * len(answer.table))
+        )
         for answer in answers
     ]
     return pa.concat_tables(tables, promote_options="permissive")
@@ -77,7 +82,7 @@ def pool(outcomes: Sequence[Outcome]) -> Pooled:
     countries = long_table(outcomes)
     answers = _alike(outcomes)
     first = answers[0]
-    cells = list(dict.fromkeys(cell for answer in answers for cell in _cells(answer)))
+    cells = list(dict.fromkeys(cell for answer in answers for cell in answer.cells))
     columns: dict[str, pa.Array] = {
         name: pa.array([cell[place] for cell in cells], pa.string()) for place, name in enumerate(first.dimensions)
     }
@@ -104,21 +109,15 @@ def _alike(outcomes: Sequence[Outcome]) -> tuple[Answered, ...]:
     return answers
 
 
-def _cells(answer: Answered) -> list[_Cell]:
-    if not answer.dimensions:
-        return [()] * len(answer.table)
-    return list(zip(*(answer.table[name].to_pylist() for name in answer.dimensions), strict=True))
-
-
-def _values(answer: Answered, statistic: str) -> dict[_Cell, _Value]:
+def _values(answer: Answered, statistic: str) -> dict[Cell, _Value]:
     """Return the released values of a column by cell; what is suppressed is not in it."""
     counts = _count_column(answer)
-    count_variance = answer.noise_of(counts).get("variance", 0.0) if counts else 0.0
+    count_variance = answer.noise_variance(counts) if counts else 0.0
     of_cells: list[float | None] = answer.table[counts].to_pylist() if counts else [None] * len(answer.table)
-    variance = _variance(answer, statistic)
+    variance = answer.noise_variance(statistic)
     return {
         cell: _Value(float(value), variance, count, count_variance)
-        for cell, value, count in zip(_cells(answer), answer.table[statistic].to_pylist(), of_cells, strict=True)
+        for cell, value, count in zip(answer.cells, answer.table[statistic].to_pylist(), of_cells, strict=True)
         if value is not None
     }
 
@@ -154,12 +153,5 @@ def _mean(values: Sequence[_Value]) -> tuple[float | None, float | None]:
     return mean, sqrt(variance)
 
 
-def _variance(answer: Answered, statistic: str) -> float:
-    noise = answer.noise_of(statistic)
-    return noise["variance"] if "variance" in noise else noise.get("standard_error_max", 0.0) ** 2
-
-
 def _count_column(answer: Answered) -> str | None:
     return next((name for name in answer.statistics if answer.columns.get(name, name) == "count"), None)
-
-

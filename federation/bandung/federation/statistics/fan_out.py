@@ -3,26 +3,120 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bandung.federation.domain.study import Answered, Declined, Outcome, Unreachable
+from bandung.gateway.client import GatewayClient, GatewayError, Identity
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from bandung.federation.domain.member import Member
+    from bandung.gateway.client.values import Dataset, Result
 
 _AT_ONCE_MAX = 32
+T = TypeVar("T")
 
 
-class _Gateway(Protocol):
-    """The one thing that is asked of a gateway."""
+class Gateway(Protocol):
+    """What is asked of a gateway's client."""
 
-    def query(self, sql: str, parameters: Sequence[str] = ()) -> pa.Table: ...
+    def query(self, sql: str, parameters: Sequence[str] = ()) -> Result:
+        """Answer one SQL statement."""
+        ...
+
+    def datasets(self) -> tuple[Dataset, ...]:
+        """Return the datasets that are open to the caller."""
+        ...
 
 
-Connect = Callable[["Member"], AbstractContextManager[_Gateway]]
+Connect = Callable[["Member"], AbstractContextManager[Gateway]]
+
+
+def connect(member: Member) -> GatewayClient:
+    """Open a connection to a member's gateway.
+
+    Raises:
+        OSError: the identity's files cannot be read.
+    """
+    return GatewayClient(member.address, Identity(member.ca, member.certificate, member.key))
+
+
+def ask(
+    members: Sequence[Member],
+    sql: str,
+    parameters: Sequence[str] = (),
+    on_progress: Callable[[Outcome], None] = lambda _: None,
+    connect: Connect = connect,
+) -> tuple[Outcome, ...]:
+    """Ask every member the same question at the same time, and return what came of it in the members' order.
+
+    Args:
+        parameters: codes for the statement's placeholders, in order.
+        on_progress: called in the caller's thread with each outcome as it comes.
+    """
+
+    def one(member: Member) -> Outcome:
+        began = monotonic()
+        with connect(member) as gateway:
+            return _answered(member, gateway.query(sql, parameters), monotonic() - began)
+
+    return _each(members, one, on_progress)
+
+
+def catalogues(
+    members: Sequence[Member], connect: Connect = connect
+) -> tuple[tuple[Dataset, ...] | Declined | Unreachable, ...]:
+    """Ask every member for the datasets that are open to the caller, in the members' order."""
+
+    def one(member: Member) -> tuple[Dataset, ...]:
+        with connect(member) as gateway:
+            return gateway.datasets()
+
+    return _each(members, one, lambda _: None)
+
+
+def _each(
+    members: Sequence[Member],
+    act: Callable[[Member], T],
+    on_progress: Callable[[T | Declined | Unreachable], None],
+) -> tuple[T | Declined | Unreachable, ...]:
+    if not members:
+        return ()
+    with ThreadPoolExecutor(min(len(members), _AT_ONCE_MAX), "ask") as pool:
+        futures = {pool.submit(_attempt, member, act): member.id for member in members}
+        outcomes: dict[str, T | Declined | Unreachable] = {}
+        for future in as_completed(futures):
+            outcomes[futures[future]] = future.result()
+            on_progress(outcomes[futures[future]])
+    return tuple(outcomes[member.id] for member in members)
+
+
+def _attempt(member: Member, act: Callable[[Member], T]) -> T | Declined | Unreachable:
+    try:
+        return act(member)
+    except GatewayError as error:
+        if error.refused:
+            return Declined(member.id, error.code, error.message)
+        return Unreachable(member.id, error.message)
+    except OSError as error:
+        return Unreachable(member.id, f"The identity's files cannot be used: {error}")
+
+
+def _answered(member: Member, result: Result, seconds: float) -> Answered | Unreachable:
+    columns: dict[str, str] = json.loads((result.table.schema.metadata or {}).get(b"bandung.columns", b"{}"))
+    answer = Answered(
+        member.id,
+        result.table,
+        result.noise,
+        columns,
+        result.epoch,
+        result.receipt,
+        result.bytes_received,
+        seconds,
+    )
+    if unstated := [name for name in answer.statistics if columns.get(name, name) not in result.noise]:
+        return Unreachable(member.id, f"The answer does not state the noise on {', '.join(unstated)}.")
+    return answer

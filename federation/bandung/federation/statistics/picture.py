@@ -34,23 +34,15 @@ def bars(outcomes: Sequence[Outcome], path: Path) -> None:
             [at + (place - (len(answers) - 1) / 2) * width for at, _ in shown],
             [value for _, value in shown],
             width,
-            yerr=_error(answer, name),
+            yerr=answer.noise_variance(name) ** 0.5,
             label=answer.member,
         )
     axes.set_xticks(range(len(cells)), cells, rotation=30 if len(cells) > 6 else 0)
     axes.set_ylabel(answers[0].statistics[0])
-    axes.set_xlabel(" × ".join(answers[0].dimensions))
+    axes.set_xlabel(", ".join(answers[0].dimensions))
     axes.legend(frameon=False)
     figure.savefig(path, dpi=150)
 
 
 def _labels(answer: Answered) -> list[str]:
-    if not answer.dimensions:
-        return ["all"] * len(answer.table)
-    rows = zip(*(answer.table[name].to_pylist() for name in answer.dimensions), strict=True)
-    return [" ".join(str(code) for code in row) for row in rows]
-
-
-def _error(answer: Answered, statistic: str) -> float:
-    noise = answer.noise_of(statistic)
-    return noise["variance"] ** 0.5 if "variance" in noise else noise.get("standard_error_max", 0.0)
+    return [" ".join(cell) or "all" for cell in answer.cells]

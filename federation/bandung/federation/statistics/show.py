@@ -1,4 +1,4 @@
-"""Answers as a statistician reads them: one row for a cell, one column for a country, a sign where a value is absent."""
+"""Answers as a statistician reads them: a row for each cell, a column for each country, a sign where nothing is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from bandung.federation.domain.study import Answered, Declined, Outcome, answered
+from bandung.federation.domain.study import Answered, Cell, Declined, Outcome, answered
 
 if TYPE_CHECKING:
     from bandung.federation.statistics.combine import Pooled
@@ -16,8 +16,6 @@ SUPPRESSED = "c"
 ABSENT = "-"
 LEGEND = f"{SUPPRESSED}  suppressed to keep it confidential    {ABSENT}  the country has no such cell"
 
-_Cell = tuple[str, ...]
-
 
 def wide(outcomes: Sequence[Outcome], pooled: Pooled | None = None) -> Table:
     """Return a table of the answers with the countries beside each other, and the pooled values if given.
@@ -25,11 +23,25 @@ def wide(outcomes: Sequence[Outcome], pooled: Pooled | None = None) -> Table:
     Cells come in the order of the first answer that has them.
     """
     answers = answered(outcomes)
+    statistics = answers[0].statistics
     table = Table(show_edge=False, pad_edge=False)
-    dimensions, statistics = answers[0].dimensions, answers[0].statistics
-    for name in dimensions:
+    _head(table, answers, pooled)
+    columns = {(a.member, name): _column(a, name) for a in answers for name in statistics}
+    totals = dict(zip(pooled.cells, pooled.total.to_pylist(), strict=True)) if pooled else {}
+    for cell in dict.fromkeys(cell for answer in answers for cell in answer.cells):
+        row = list(cell)
+        for name in statistics:
+            row += [columns[answer.member, name].get(cell, ABSENT) for answer in answers]
+            if pooled:
+                row += [_number(totals[cell][name]), _error(totals[cell][f"{name}.se"])]
+        table.add_row(*row, *([totals[cell]["missing"]] if pooled else []))
+    return table
+
+
+def _head(table: Table, answers: Sequence[Answered], pooled: Pooled | None) -> None:
+    for name in answers[0].dimensions:
         table.add_column(name)
-    for name in statistics:
+    for name in answers[0].statistics:
         for answer in answers:
             table.add_column(f"{answer.member}\n{name}", justify="right")
         if pooled:
@@ -37,16 +49,6 @@ def wide(outcomes: Sequence[Outcome], pooled: Pooled | None = None) -> Table:
             table.add_column("± se", justify="right", style="dim")
     if pooled:
         table.add_column("without")
-    columns = {(a.member, name): _column(a, name) for a in answers for name in statistics}
-    totals = {cell: row for cell, row in zip(_cells(pooled), pooled.total.to_pylist(), strict=True)} if pooled else {}
-    for cell in dict.fromkeys(cell for answer in answers for cell in _answer_cells(answer)):
-        row = list(cell)
-        for name in statistics:
-            row += [columns[answer.member, name].get(cell, ABSENT) for answer in answers]
-            if cell in totals:
-                row += [_number(totals[cell][name], name), _number(totals[cell][f"{name}.se"], "se")]
-        table.add_row(*row, *([totals[cell]["missing"]] if cell in totals else []))
-    return table
 
 
 def line(outcome: Outcome) -> str:
@@ -62,38 +64,28 @@ def line(outcome: Outcome) -> str:
 def legend(outcomes: Iterable[Outcome]) -> str:
     """Return what the signs mean, if any is used, and how large the noise is."""
     answers = answered(outcomes)
-    cells = {cell for answer in answers for cell in _answer_cells(answer)}
+    cells = {cell for answer in answers for cell in answer.cells}
     holes = any(answer.table[name].null_count for answer in answers for name in answer.statistics)
-    short = any(set(_answer_cells(answer)) != cells for answer in answers)
+    short = any(set(answer.cells) != cells for answer in answers)
+    counts = {(a.member, name): a.noise_of(name) for a in answers for name in a.statistics}
+    deviations = sorted({noise["variance"] ** 0.5 for noise in counts.values() if "variance" in noise})
     lines = [LEGEND] if holes or short else []
-    variances = {a.noise_of(name)["variance"] for a in answers for name in a.statistics if "variance" in a.noise_of(name)}
-    lines += [f"Counts carry confidentiality noise of standard deviation {v**0.5:.2g}." for v in sorted(variances)]
+    lines += [f"Counts carry confidentiality noise of standard deviation {value:.2g}." for value in deviations]
     return "\n".join(lines)
 
 
-def _column(answer: Answered, name: str) -> dict[_Cell, str]:
+def _column(answer: Answered, name: str) -> dict[Cell, str]:
     values = answer.table[name].to_pylist()
     return {
-        cell: SUPPRESSED if value is None else _number(value, answer.columns.get(name, name))
-        for cell, value in zip(_answer_cells(answer), values, strict=True)
+        cell: SUPPRESSED if value is None else _number(value) for cell, value in zip(answer.cells, values, strict=True)
     }
 
 
-def _answer_cells(answer: Answered) -> list[_Cell]:
-    if not answer.dimensions:
-        return [()] * len(answer.table)
-    return list(zip(*(answer.table[name].to_pylist() for name in answer.dimensions), strict=True))
-
-
-def _cells(pooled: Pooled) -> list[_Cell]:
-    if not pooled.dimensions:
-        return [()] * len(pooled.total)
-    return list(zip(*(pooled.total[name].to_pylist() for name in pooled.dimensions), strict=True))
-
-
-def _number(value: float | None, statistic: str) -> str:
+def _number(value: float | None) -> str:
     if value is None:
         return ABSENT
-    if statistic == "se":
-        return f"{value:.2g}"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+
+
+def _error(value: float | None) -> str:
+    return "" if value is None else f"{value:.2g}"

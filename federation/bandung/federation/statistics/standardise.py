@@ -120,7 +120,7 @@ def _country(
 ) -> Rates:
     dimension, code = numerator
     counts = _counts(answer, stratum, dimension, count)
-    variance = answer.noise_of(count).get("variance", 0.0)
+    variance = answer.noise_variance(count)
     strata = tuple(
         made
         for name in shares

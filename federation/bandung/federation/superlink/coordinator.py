@@ -15,6 +15,7 @@ from bandung.federation.superlink.endpoints import JobEndpoints
 from bandung.federation.superlink.jobs import Jobs
 from bandung.federation.superlink.listeners import Listener, flower_app, internal_listener, public_listener
 from bandung.federation.superlink.superexec import Superexec, fresh_home
+from bandung.federation.superlink.turnstile import Turnstile
 from bandung.federation.training.exchange import Json
 from bandung.federation.training.journal import JournalError
 
@@ -70,6 +71,7 @@ class _Coordinator:
 
     def _listeners(self) -> list[Listener]:
         flower = flower_app(self._config)
+        calls = Turnstile(flower)
         endpoints = JobEndpoints(
             jobs=self._jobs,
             health=self._health,
@@ -78,8 +80,8 @@ class _Coordinator:
             closing=self._closing,
         )
         return [
-            internal_listener(self._config, flower, endpoints.app()),
-            public_listener(self._config, flower),
+            internal_listener(self._config, flower, calls, endpoints.app()),
+            public_listener(self._config, calls),
         ]
 
     def _steward(self) -> None:

@@ -59,10 +59,10 @@ def flower_app(config: CoordinatorConfig) -> AsgiApp:
     return cast("AsgiApp", create_app(lifespan, SuperLinkLifespan))
 
 
-def public_listener(config: CoordinatorConfig, flower: AsgiApp) -> Listener:
+def public_listener(config: CoordinatorConfig, fleet: AsgiApp) -> Listener:
     """Make the couriers' listener: the Fleet API and nothing else."""
     guard = Guard(
-        rules=(Rule("/v1/fleet/", flower),),
+        rules=(Rule("/v1/fleet/", fleet),),
         limit=BodyLimit(config.public_body_bytes_max, config.body_read_s_max),
     )
     context = _tls(config)
@@ -72,15 +72,22 @@ def public_listener(config: CoordinatorConfig, flower: AsgiApp) -> Listener:
     return _listener(config, guard, config.public_host, config.public_port, context)
 
 
-def internal_listener(config: CoordinatorConfig, flower: AsgiApp, jobs: AsgiApp) -> Listener:
-    """Make the operator's listener. The Runtime and Fleet APIs have Flower's own credentials."""
+def internal_listener(config: CoordinatorConfig, flower: AsgiApp, calls: AsgiApp, jobs: AsgiApp) -> Listener:
+    """Make the operator's listener. The Runtime and Fleet APIs have Flower's own credentials.
+
+    Args:
+        config: The coordinator's configuration.
+        flower: Flower's app, for calls that may stream.
+        calls: The same for short calls.
+        jobs: Our own endpoints.
+    """
     token = config.token().encode()
     guard = Guard(
         rules=(
             Rule("/bandung/", jobs, token),
             Rule("/v1/control/", flower, token),
-            Rule("/v1/runtime/", flower),
-            Rule("/v1/fleet/", flower),
+            Rule("/v1/runtime/", calls),
+            Rule("/v1/fleet/", calls),
         ),
         limit=BodyLimit(config.internal_body_bytes_max, config.body_read_s_max),
         lifespan=flower,

@@ -100,7 +100,7 @@ def _environment(config: CoordinatorConfig) -> Mapping[str, str]:
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_UPDATE_CHECK": "1",
         "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
-        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",
+        "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.5",
         **config.serverapp_env,
         DIRECTORY_ENV: str(config.directory.resolve()),
     }

@@ -1,7 +1,9 @@
 """The driver of a job: from its document to its model card, through lost countries, refusals and crashes.
 
 It is a state machine over `Phase`: every change of phase is an event, everything worth remembering is in the checkpoint
-before the next message goes out, and a round number is never asked for twice with other contents.
+before the next message goes out. A round number stands for one cohort and one set of coefficients: asked again, after
+a loss or a crash, it is the same request, which costs the countries nothing and gets the same masked answer; anything
+else takes a new number.
 """
 
 from __future__ import annotations
@@ -78,6 +80,7 @@ class Driver:
         )
         self._earlier = (self._progress.traffic, self._progress.seconds)
         self._phase = Phase.WAITING
+        self._losses = 0
 
     def run(self) -> None:
         """Go through the phases until one of the ends."""
@@ -110,24 +113,29 @@ class Driver:
         self._move(Phase.RUNNING)
         for _ in range(_ATTEMPTS_MAX):
             cohort = tuple(sorted(ready))
-            self._remember(round=self._progress.round + 1)
+            self._open_round(cohort)
             replies = self._ask(StepKind.NEWTON, cohort, cohort)
             answers = self._stepped(replies)
             if len(answers) == len(cohort):
                 self._advance(answers, cohort)
                 if self._progress.fitted is not None:
-                    # The evaluation has a round of its own, the same one after a crash.
-                    self._remember(round=self._progress.round + 1)
+                    self._open_round(cohort)
                     return ready
             else:
                 ready = self._regroup(ready, replies)
         raise GaveUp(f"the model is not there after {_ATTEMPTS_MAX} rounds, lost ones included")
 
+    def _open_round(self, cohort: tuple[str, ...]) -> None:
+        if self._progress.open_cohort != cohort:
+            self._progress = replace(self._progress, round=self._progress.round + 1, open_cohort=cohort)
+            self._remember()
+
     def _advance(self, answers: Mapping[str, Stepped], cohort: tuple[str, ...]) -> None:
         moments = unmask(self._job, (answer.masked for answer in answers.values()))
         receipts = tuple(self._receipt(member, "newton", answer) for member, answer in answers.items())
         progress = advance(self._job, self._progress, moments, cohort)
-        self._progress = replace(progress, receipts=(*progress.receipts, *receipts))
+        self._progress = replace(progress, receipts=(*progress.receipts, *receipts), open_cohort=())
+        self._losses = 0
         self._remember()
         last = progress.taken[-1]
         self._journal.event(
@@ -137,6 +145,9 @@ class Driver:
     def _regroup(self, ready: frozenset[str], replies: Mapping[str, Reply]) -> frozenset[str]:
         """Return with whom to try again: without those who refused, and with or without those who were lost."""
         self._leave(_refusals(replies))
+        if any(isinstance(reply, Refused) and reply.code == _OUT_OF_ORDER for reply in replies.values()):
+            # Some country has answered this number before, with other contents: this checkpoint is older than that.
+            self._progress = replace(self._progress, open_cohort=())
         lost = frozenset(member for member, reply in replies.items() if isinstance(reply, Lost))
         left = self._enough(ready - self._progress.out.keys())
         if lost and self._job.on_loss == "continue" and len(left - lost) >= self._job.cohort_min:
@@ -152,9 +163,11 @@ class Driver:
         return left
 
     def _wait_for(self, lost: frozenset[str]) -> tuple[frozenset[str], dict[str, str]]:
-        """Wait until the lost are back or refuse."""
+        """Wait until the lost are back or refuse; longer every time, should they answer proposals but not steps."""
         resumed = self._phase
         self._move(Phase.PAUSED, f"lost: {', '.join(sorted(lost))}")
+        self._wait(min(self._pace.poll_s_max, self._pace.poll_s * 1.5 ** min(self._losses, 20)))
+        self._losses += 1
         gathered = self._muster.gather(lost, phase=Phase.PAUSED)
         self._move(resumed)
         return gathered
@@ -236,7 +249,7 @@ class Driver:
     def _receipt(self, member: str, kind: str, answer: Stepped) -> dict[str, object]:
         return {"member": member, "round": self._progress.round, "kind": kind, "receipt": answer.receipt}
 
-    def _remember(self, **changes: int) -> None:
+    def _remember(self) -> None:
         """Checkpoint, with the traffic and the time of all runs so far."""
         traffic, seconds = self._earlier
         total = {member: tuple(pair) for member, pair in traffic.items()}
@@ -244,7 +257,7 @@ class Driver:
             sent, received = total.get(member, (0, 0))
             total[member] = (sent + now.sent_bytes, received + now.received_bytes)
         spent = seconds + monotonic() - self._began
-        self._progress = replace(self._progress, traffic=total, seconds=spent, **changes)
+        self._progress = replace(self._progress, traffic=total, seconds=spent)
         self._journal.checkpoint(self._progress.to_json())
 
     def _waiting(self, phase: Phase, reason: str) -> None:

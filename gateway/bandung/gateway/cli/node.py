@@ -17,8 +17,11 @@ DirectoryArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Director
 @app.command()
 def run(directory: DirectoryArgument) -> int:
     """Run the gateway in the foreground until SIGTERM, then let calls under way finish."""
-    from bandung.gateway.app import run_gateway
+    from bandung.gateway.app import load, run_gateway
+    from bandung.gateway.cli.log import log_to_stderr
 
+    log = load(directory)[1].log
+    log_to_stderr(log.format, log.level)
     return run_gateway(directory)
 
 

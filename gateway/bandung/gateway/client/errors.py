@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import cast
+
 import grpc
 from google.protobuf.message import DecodeError
 
@@ -51,9 +54,8 @@ def from_rpc(error: grpc.RpcError) -> GatewayError:
     call = error if isinstance(error, grpc.Call) else None
     status = call.code().name if call else "UNKNOWN"
     text = (call.details() if call else "") or status
-    content = next(
-        (value for key, value in (call.trailing_metadata() if call else ()) or () if key == "bandung-error-bin"), None
-    )
+    trailer = cast("Iterable[tuple[str, str | bytes]] | None", call.trailing_metadata() if call else None)
+    content = dict(trailer or ()).get("bandung-error-bin")
     parsed = _parsed(content)
     if parsed is None:
         return GatewayError("", status, f"The gateway could not be reached or did not answer: {text}")

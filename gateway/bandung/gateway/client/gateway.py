@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -47,7 +47,7 @@ class GatewayClient:
         self._agreements = agreement_pb2_grpc.AgreementServiceStub(channel)
         self._training = training_pb2_grpc.TrainingServiceStub(channel)
         self._ledger = ledger_pb2_grpc.LedgerServiceStub(channel)
-        self._health = health_pb2_grpc.HealthStub(channel)
+        self._health: Any = health_pb2_grpc.HealthStub(channel)
 
     def __enter__(self) -> Self:
         return self

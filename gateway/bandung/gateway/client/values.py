@@ -147,7 +147,7 @@ class StepResult:
     """What a country released for one step.
 
     Attributes:
-        masked: sums of a Newton step, 16 bytes each; empty for an evaluation.
+        masked: sums of a Newton step, 24 bytes each; empty for an evaluation.
         metrics: of an evaluation, by name; empty for a Newton step.
         schema: what the elements of `masked` are, in order.
         bytes_sent, bytes_received: sizes on the wire, without transport headers.

@@ -63,12 +63,6 @@ class ErrorKind(Enum):
         "Your role may not call this method.",
         "docs/methods.md lists the roles of each method.",
     )
-    DEADLINE_REQUIRED = ErrorSpec(
-        "B104",
-        Status.INVALID_ARGUMENT,
-        "The call has no deadline, or one longer than the gateway allows.",
-        "Set a deadline within the limit that the message names.",
-    )
     TOO_MANY_CALLS = ErrorSpec(
         "B105",
         Status.RESOURCE_EXHAUSTED,
@@ -303,5 +297,5 @@ class Refusal(Exception):
     def message(self) -> str:
         """The whole public text: code, meaning, detail with its place, remedy."""
         place = f" (line {self.position[0]}, column {self.position[1]})" if self.position else ""
-        detail = f" {self.detail}{place}" if self.detail or place else ""
+        detail = f" {self.detail.rstrip('.')}{place}." if self.detail or place else ""
         return f"{self.code}: {self.kind.spec.meaning}{detail} {self.remedy}"

@@ -1,8 +1,8 @@
-"""The numbers that are masked and added: fixed point with 64 bits after the point, modulo 2^128.
+"""The numbers that are masked and added: fixed point with 64 bits after the point, modulo 2^192.
 
-Two 64-bit words per number instead of one, so that sums over unscaled columns neither overflow (anything below
-9.2e18 divided by the number of countries fits) nor lose digits (5.4e-20 is the smallest step). Adding is exact, so
-masks cancel to the last bit and the pooled sum does not depend on its order.
+Three 64-bit words per number instead of one, so that sums over unscaled columns neither overflow (squares of incomes in
+rupiah fit: anything below 1.7e38 divided by the number of countries) nor lose digits (5.4e-20 is the smallest step).
+Adding is exact, so masks cancel to the last bit and the pooled sum does not depend on its order.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from math import isfinite, ldexp
 from typing import Final
 
 FRACTION_BITS: Final = 64
-ELEMENT_BYTES: Final = 16
+ELEMENT_BYTES: Final = 24
 MODULUS: Final = 1 << (8 * ELEMENT_BYTES)
-_MAGNITUDE_MAX: Final = float(1 << 63)
+_MAGNITUDE_MAX: Final = float(1 << 127)
 
 
 def fits(values: Iterable[float], parties: int) -> bool:
@@ -23,7 +23,7 @@ def fits(values: Iterable[float], parties: int) -> bool:
 
 
 def encode(values: Iterable[float]) -> list[int]:
-    """Return the elements, 0 to 2^128 - 1; negative values stand as complements.
+    """Return the elements, 0 to 2^192 - 1; negative values stand as complements.
 
     Raises:
         OverflowError, ValueError: a value is infinite or not a number.
@@ -37,7 +37,7 @@ def decode(elements: Iterable[int]) -> list[float]:
 
 
 def to_bytes(elements: Iterable[int]) -> bytes:
-    """Return 16 bytes for each element, little-endian."""
+    """Return 24 bytes for each element, little-endian."""
     return b"".join(element.to_bytes(ELEMENT_BYTES, "little") for element in elements)
 
 
@@ -45,7 +45,7 @@ def from_bytes(data: bytes) -> list[int]:
     """Read what `to_bytes` wrote.
 
     Raises:
-        ValueError: the length is no multiple of 16.
+        ValueError: the length is no multiple of 24.
     """
     if len(data) % ELEMENT_BYTES:
         raise ValueError("the elements are cut short")

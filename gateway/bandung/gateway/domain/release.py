@@ -49,8 +49,8 @@ class ReleasedVector:
     """A protected vector of a training step.
 
     Attributes:
-        values: uint64, masked fixed-point sums modulo 2^128, two words (low, high) for each name of the schema; or
-            float64, rounded evaluation metrics, one for each.
+        values: uint64, masked fixed-point sums modulo 2^192, three words (lowest first) for each name of the
+            schema; or float64, rounded evaluation metrics, one for each.
         schema: what each element is, in order.
     """
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import logging
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import rfc8785
@@ -17,6 +19,8 @@ from bandung.gateway.pki.authority import permitted_domains
 from bandung.gateway.pki.files import replace_public
 
 _MASK_KEY_BYTES = 32
+_Stamp = tuple[tuple[str, int], ...]
+_log = logging.getLogger(__name__)
 
 
 class Membership(BaseModel):
@@ -103,6 +107,46 @@ def read_members(directory: Path) -> dict[str, Membership]:
     """Read the pinned membership documents of a directory, by member id."""
     members = (read_membership(path) for path in sorted(directory.glob("*.json")))
     return {member.member: member for member in members}
+
+
+class PinnedMaskKeys(Mapping[str, bytes]):
+    """Mask public keys by member id, as the pinned documents say now: an admission needs no restart.
+
+    A document that cannot be read leaves the last good keys in force. Safe for use by several threads.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._state = _read_keys(directory)
+
+    def __getitem__(self, member: str) -> bytes:
+        """Return a member's key, 32 raw bytes."""
+        return self._current()[member]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over member ids."""
+        return iter(self._current())
+
+    def __len__(self) -> int:
+        """Return how many members are pinned."""
+        return len(self._current())
+
+    def _current(self) -> Mapping[str, bytes]:
+        if _stamp(self._directory) != self._state[0]:
+            try:
+                self._state = _read_keys(self._directory)
+            except Refusal as refusal:
+                _log.error("pinned members not readable, the last good keys stay in force: %s", refusal)
+        return self._state[1]
+
+
+def _read_keys(directory: Path) -> tuple[_Stamp, Mapping[str, bytes]]:
+    stamp = _stamp(directory)
+    return stamp, {name: member.mask_public_key for name, member in read_members(directory).items()}
+
+
+def _stamp(directory: Path) -> _Stamp:
+    return tuple((path.name, path.stat().st_mtime_ns) for path in sorted(directory.glob("*.json")))
 
 
 def pin(member: Membership, members: Path, trust: Path) -> None:

@@ -67,7 +67,7 @@ class CredentialFiles:
 
 
 def _check_pair(chain: bytes, key: bytes) -> None:
-    """An RSA key would open the door to TLS 1.2; see the package's first lines."""
+    """An RSA key would open the door to TLS 1.2; see `bandung/gateway/__init__.py`."""
     private = load_pem_private_key(key, None)
     leaf = x509.load_pem_x509_certificates(chain)[0]
     if not isinstance(private, ec.EllipticCurvePrivateKey):

@@ -151,7 +151,7 @@ def _key(ticket: bytes, principal: Principal) -> tuple[str, bytes]:
 
 def _info(descriptor: flight.FlightDescriptor, ready: Ready) -> flight.FlightInfo:
     return flight.FlightInfo(
-        schema=schema_message(ready.schema),
+        schema=schema_message(ready.schema) if ready.announced else b"",
         flight_descriptor=descriptor,
         endpoint=[flight.FlightEndpoint(ticket=flight.Ticket(ticket=ready.ticket))],
         total_records=_UNKNOWN,

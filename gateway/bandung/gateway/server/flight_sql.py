@@ -45,12 +45,16 @@ class Ready:
     Attributes:
         schema: fields exactly as DoGet will send them.
         ticket: what DoGet takes.
+        announced: the schema goes into `FlightInfo`. Not for a prepared statement: its client knows the fields from
+            the preparation, and ADBC would take the announced schema for the sent one, whose metadata (noise, cost,
+            receipt) are known only when the answer is.
         price: JSON for `FlightInfo.app_metadata`: charge, quota left, epoch, agreement; empty for metadata commands.
     """
 
     schema: pa.Schema
     ticket: bytes
     price: bytes = b""
+    announced: bool = True
 
 
 class FlightSql:
@@ -73,7 +77,7 @@ class FlightSql:
             return self._plan_statement(_statement(sql.CommandStatementQuery.FromString(value)), call)
         if name == "CommandPreparedStatementQuery":
             planned = self._plan(self._prepared(value, call).sql, call)
-            return Ready(planned.schema, command, _price(planned))
+            return Ready(planned.schema, command, _price(planned), announced=False)
         metadata = COMMANDS.get(name)
         if metadata is None:
             raise _not_offered(name)

@@ -12,6 +12,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from bandung.gateway import TLS_1_3_ONLY
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.server import flight_sql, typed
 from bandung.gateway.server.binding import Rpc, rpcs
@@ -27,7 +28,7 @@ from bandung.gateway.v1 import agreement_pb2, catalogue_pb2, ledger_pb2, query_p
 if TYPE_CHECKING:
     from bandung.gateway.service.agreements import AgreementDesk
     from bandung.gateway.service.catalogue import CatalogueDesk
-    from bandung.gateway.service.ports import Clock, Ledger, Randomness
+    from bandung.gateway.service.ports import Clock, Randomness
     from bandung.gateway.service.query import QueryDesk
     from bandung.gateway.service.training import TrainingDesk
 
@@ -94,7 +95,7 @@ class Desks:
     catalogue: CatalogueDesk
     agreements: AgreementDesk
     training: TrainingDesk
-    ledger: Ledger
+    ledger: typed.LedgerReader
 
 
 class Server:
@@ -135,6 +136,8 @@ def serve(config: ServerConfig, desks: Desks, clock: Clock, randomness: Randomne
     Raises:
         Refusal: BAD_CONFIGURATION if certificates, trust or address cannot be used.
     """
+    if not TLS_1_3_ONLY:
+        raise Refusal(ErrorKind.BAD_CONFIGURATION, "gRPC was imported before bandung.gateway: TLS 1.2 would be open.")
     trust = TrustStore(config.trust, clock, config.trust_fresh_s)
     credentials = CredentialFiles(config.certificate, config.key, trust).credentials()
     status = _Health()

@@ -156,16 +156,26 @@ class TrainingService:
             return convert.step_response(self._training.step(call.principal, step, call.exchange, call.stop))
 
 
-class _Ledger(Protocol):
-    def entries(self, start: int, count: int) -> tuple[LedgerEntry, ...]: ...
+class LedgerReader(Protocol):
+    """What the ledger service needs of the ledger."""
 
-    def head(self) -> tuple[int, str]: ...
+    def entries(self, start: int, count: int) -> tuple[LedgerEntry, ...]:
+        """Return entries by index, ascending."""
+        ...
+
+    def head(self) -> tuple[int, str]:
+        """Return size and root hash (hexadecimal) of the Merkle tree."""
+        ...
+
+    def checkpoint(self) -> str:
+        """Return the signed checkpoint of the tree (C2SP tlog-checkpoint)."""
+        ...
 
 
 class LedgerService:
     """The record, for those who may read it."""
 
-    def __init__(self, ledger: _Ledger) -> None:
+    def __init__(self, ledger: LedgerReader) -> None:
         self._ledger = ledger
 
     def ListEntries(self, request: ledger_pb2.ListEntriesRequest, call: Call) -> Iterator[ledger_pb2.Entry]:  # noqa: N802
@@ -181,4 +191,5 @@ class LedgerService:
     def GetHead(self, _request: ledger_pb2.GetHeadRequest, _call: Call) -> ledger_pb2.GetHeadResponse:  # noqa: N802
         """See `ledger.proto`."""
         size, root = self._ledger.head()
-        return ledger_pb2.GetHeadResponse(size=size, root=bytes.fromhex(root))
+        checkpoint = self._ledger.checkpoint()
+        return ledger_pb2.GetHeadResponse(size=size, root=bytes.fromhex(root), checkpoint=checkpoint)

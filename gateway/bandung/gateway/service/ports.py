@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from bandung.connectors.base import CellQuery, Connector, ContributionQuery, RowQuery, Stop
+    from bandung.connectors.base import CellQuery, Connector, ContributionQuery, Profile, RowQuery, Stop
     from bandung.gateway.domain.agreement import Agreement
     from bandung.gateway.domain.dataset import Dataset, Epoch, Source
     from bandung.gateway.domain.job import JobRecord
@@ -75,7 +75,10 @@ class Ledger(Protocol):
 
         Raises:
             Refusal: QUOTA_EXHAUSTED if a charge is over its cap (then a refusal must be committed instead);
+                STEP_OUT_OF_ORDER if the answer's key holds the answer to another request;
                 SEALED if the ledger cannot be written: from then on nothing is answered.
+            AlreadyAnswered: the answer's key holds an answer to the same request: nothing was written, and that
+                answer is the one to serve, recorded as a repeat.
         """
         ...
 
@@ -153,6 +156,10 @@ class SnapshotWriter(Protocol):
 
     def write(self, dataset: Dataset, number: int, rows: Iterable[pa.RecordBatch], schema: pa.Schema) -> str:
         """Write rows (`RowQuery` schema, every declared column and the record key) and return the relation."""
+        ...
+
+    def profile(self, dataset: Dataset, number: int, nesting: Sequence[tuple[str, str]], stop: Stop) -> Profile:
+        """Return the verified facts of the copy that was written."""
         ...
 
 

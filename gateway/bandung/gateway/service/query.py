@@ -70,7 +70,8 @@ class Answer:
 
     The schema metadata holds `bandung.member`, `bandung.epoch`, `bandung.policy`, `bandung.columns` (JSON: what each
     column of the answer is in the release, by its name or alias), `bandung.noise` (JSON, by name in the release),
-    `bandung.cost` (JSON: tables charged), `bandung.release` (receipt of the first answer to this plan) and
+    `bandung.columns` (JSON: which statistic or dimension each
+    column shows, as `bandung.noise` names it), `bandung.cost` (JSON: tables charged), `bandung.release` (receipt of the first answer to this plan) and
     `bandung.receipt` (receipt of this one).
     """
 
@@ -217,6 +218,7 @@ class QueryDesk:
             "bandung.columns": json.dumps({o.alias: o.source for o in permitted.statement.presentation.outputs}),
             "bandung.epoch": permitted.epoch.id,
             "bandung.policy": "table-builder",
+            "bandung.columns": json.dumps({o.alias: o.source for o in permitted.statement.presentation.outputs}),
             "bandung.cost": json.dumps({"tables": tables}),
             "bandung.release": first.id,
             "bandung.receipt": receipt.id,

@@ -44,7 +44,7 @@ def decode(kind: type[T], text: str) -> T:
     """
     try:
         return _decoder(kind)(json.loads(text))
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise Undecodable(f"not a {kind.__name__}: {error}") from error
 
 

@@ -6,6 +6,8 @@ the upsert of a charge) stands here and in `sequencer`.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +115,7 @@ _forbid(
     ledger_tile,
     "UPDATE",
     "WHEN NEW.level <> OLD.level OR NEW.position <> OLD.position"
-    " OR substr(NEW.hashes, 1, length(OLD.hashes)) <> OLD.hashes",
+    " OR substr(NEW.hashes, 1, length(OLD.hashes)) IS NOT OLD.hashes",
     "a tile only grows",
 )
 _forbid(charged_scope, "DELETE", "", "charges are never refunded")
@@ -184,3 +186,14 @@ def _create_or_check(connection: Connection) -> None:
         connection.exec_driver_sql("ROLLBACK")
         raise
     connection.exec_driver_sql("COMMIT")
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Generator[Connection]:
+    """A connection whose reads all see one moment, whatever other processes write meanwhile."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.exec_driver_sql("ROLLBACK")

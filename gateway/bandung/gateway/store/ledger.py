@@ -13,10 +13,10 @@ from bandung.gateway.domain.ledger import AlreadyAnswered, Commit, LedgerEntry, 
 from bandung.gateway.domain.merkle import EMPTY_ROOT
 from bandung.gateway.service.ports import Randomness
 from bandung.gateway.store.audit import findings
-from bandung.gateway.store.database import charged_scope, ledger_checkpoint, ledger_entry, released_answer
-from bandung.gateway.store.merkle import Tampered
+from bandung.gateway.store.database import charged_scope, ledger_checkpoint, ledger_entry, released_answer, snapshot
+from bandung.gateway.store.merkle import Tampered, verified_tree
 from bandung.gateway.store.record import SALT_BYTES, document_of, event_of, leaf_of
-from bandung.gateway.store.sequencer import AnswerTaken, Request, Sequencer, Write, verified_tree
+from bandung.gateway.store.sequencer import AnswerTaken, Request, Sequencer, Write
 
 
 class SqlLedger:
@@ -37,8 +37,8 @@ class SqlLedger:
         self._signer = LogSigner(f"{trust_domain}/ledger", key)
         self._sequencer = Sequencer(engine, self._signer)
         try:
-            with engine.connect() as connection:
-                verified_tree(connection, self._signer)
+            with snapshot(engine) as connection:
+                verified_tree(connection, self._signer.verifier)
         except (SQLAlchemyError, Tampered, BadCheckpoint) as error:
             self._sequencer.seal(f"{type(error).__name__}: {error}")
 
@@ -116,7 +116,7 @@ class SqlLedger:
 
         Reads every entry: some seconds for each 100 000 of them. Works on a sealed ledger too.
         """
-        with self._engine.connect() as connection:
+        with snapshot(self._engine) as connection:
             return tuple(findings(connection, self._signer.verifier))
 
     def close(self) -> None:

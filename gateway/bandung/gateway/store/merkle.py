@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
+from bandung.gateway.domain.checkpoint import Checkpoint, LogVerifier
 from bandung.gateway.domain.merkle import (
     HASH_BYTES,
     TILE_LEVELS,
@@ -13,7 +14,7 @@ from bandung.gateway.domain.merkle import (
     frontier_of,
     node_from_tiles,
 )
-from bandung.gateway.store.database import ledger_tile
+from bandung.gateway.store.database import ledger_checkpoint, ledger_entry, ledger_tile
 
 
 class Tampered(Exception):
@@ -89,6 +90,25 @@ def stored_tree(connection: Connection, size: int) -> Tree:
             raise Tampered(f"tile {level}/{tiles} does not hold {count} hashes")
         level += 1
     return Tree(frontier_of(stored_node(connection), size), unfinished)
+
+
+def verified_tree(connection: Connection, verifier: LogVerifier) -> Tree:
+    """Read the tree and hold it against the newest checkpoint.
+
+    Raises:
+        Tampered: tiles, checkpoint and entries do not agree.
+        BadCheckpoint: the checkpoint is not signed by the ledger's key.
+    """
+    newest = select(ledger_checkpoint.c.note).order_by(ledger_checkpoint.c.size.desc()).limit(1)
+    note = connection.execute(newest).scalar()
+    entries = connection.execute(select(func.coalesce(func.max(ledger_entry.c.position), -1))).scalar_one() + 1
+    checkpoint = verifier.verify(note) if note else Checkpoint(0, Frontier().root())
+    if entries != checkpoint.size:
+        raise Tampered(f"there are {entries} entries, but the checkpoint says {checkpoint.size}")
+    tree = stored_tree(connection, checkpoint.size)
+    if tree.frontier.root() != checkpoint.root:
+        raise Tampered(f"the tiles do not have the root of the checkpoint of size {checkpoint.size}")
+    return tree
 
 
 def stored_tile(connection: Connection, level: int, position: int) -> bytes:

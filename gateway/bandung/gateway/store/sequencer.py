@@ -16,22 +16,15 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, func, literal_column, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from bandung.gateway.domain.checkpoint import BadCheckpoint, Checkpoint, LogSigner
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.ledger import Commit, Receipt
 from bandung.gateway.domain.merkle import Frontier, consistency_proof, verify_consistency
-from bandung.gateway.store.database import (
-    charged_scope,
-    ledger_checkpoint,
-    ledger_entry,
-    ledger_tile,
-    released_answer,
-)
-from bandung.gateway.store.merkle import Tampered, Tree, stored_node, stored_tree
+from bandung.gateway.store.merkle import Tampered, Tree, stored_node, verified_tree
+from bandung.gateway.store.statements import Statements
 
 Write = Callable[[Connection, int], None]
 """Writes a row that belongs to the ledger entry of that index; a Refusal undoes it and the whole request."""
@@ -66,7 +59,7 @@ class Sequencer:
         self._engine = engine
         self._signer = signer
         self._tree = Tree(Frontier(), {})
-        self._statements = _Statements(engine)
+        self._statements = Statements(engine)
         self._queue: SimpleQueue[Request | None] = SimpleQueue()
         self._gate = threading.Lock()
         self._shut: ErrorKind | None = None
@@ -180,7 +173,7 @@ class Sequencer:
         size = connection.execute(self._statements.newest_size).scalar() or 0
         if size == known.size:
             return
-        self._tree = verified_tree(connection, self._signer)
+        self._tree = verified_tree(connection, self._signer.verifier)
         now = self._tree.frontier
         proof = consistency_proof(stored_node(connection), known.size, now.size) if 0 < known.size < now.size else ()
         if not verify_consistency((known.size, known.root()), (now.size, now.root()), proof):
@@ -218,68 +211,3 @@ class Sequencer:
             statements.put_answer.run(cursor, entry=entry, **values)
         if request.write is not None:
             request.write(connection, entry)
-
-
-def verified_tree(connection: Connection, signer: LogSigner) -> Tree:
-    """Read the tree and hold it against the newest checkpoint.
-
-    Raises:
-        Tampered: tiles, checkpoint and entries do not agree.
-        BadCheckpoint: the checkpoint is not signed by the ledger's key.
-    """
-    newest = select(ledger_checkpoint.c.note).order_by(ledger_checkpoint.c.size.desc()).limit(1)
-    note = connection.execute(newest).scalar()
-    entries = connection.execute(select(func.coalesce(func.max(ledger_entry.c.position), -1))).scalar_one() + 1
-    checkpoint = signer.verifier.verify(note) if note else Checkpoint(0, Frontier().root())
-    if entries != checkpoint.size:
-        raise Tampered(f"there are {entries} entries, but the checkpoint says {checkpoint.size}")
-    tree = stored_tree(connection, checkpoint.size)
-    if tree.frontier.root() != checkpoint.root:
-        raise Tampered(f"the tiles do not have the root of the checkpoint of size {checkpoint.size}")
-    return tree
-
-
-class _Prepared:
-    """A statement compiled once and run on the driver's own cursor: some 15 µs less for each run."""
-
-    def __init__(self, engine: Engine, statement: Any) -> None:
-        compiled = statement.compile(dialect=engine.dialect)
-        self._text = str(compiled)
-        self._names: list[str] = compiled.positiontup
-
-    def run(self, cursor: Any, **values: object) -> Any:
-        """Run with values by name and return the cursor."""
-        return cursor.execute(self._text, [values[name] for name in self._names])
-
-    def run_many(self, cursor: Any, rows: list[tuple[Any, ...]]) -> None:
-        """Run for each row of values in the statement's own order."""
-        cursor.executemany(self._text, rows)
-
-
-class _Statements:
-    """What the writer says to the database."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.newest_size = select(func.max(ledger_checkpoint.c.size))
-        self.put_entry = _Prepared(engine, insert(ledger_entry))
-        self.put_checkpoint = _Prepared(engine, insert(ledger_checkpoint))
-        self.put_answer = _Prepared(engine, insert(released_answer))
-        self.charge = _Prepared(engine, _charge())
-        tile = insert(ledger_tile)
-        grown = tile.on_conflict_do_update(
-            index_elements=[ledger_tile.c.level, ledger_tile.c.position], set_={"hashes": tile.excluded.hashes}
-        )
-        self.put_tile = _Prepared(engine, grown)
-        key = released_answer.c.key == bindparam("key")
-        self.answered_request = _Prepared(engine, select(released_answer.c.request_digest).where(key))
-
-
-def _charge() -> Any:
-    """Add to a scope, made at its first use, unless that goes over the cap: then no row changes."""
-    amount, cap = bindparam("amount", type_=charged_scope.c.spent.type), bindparam("cap")
-    first = select(bindparam("scope", type_=charged_scope.c.name.type), amount).where(amount <= cap)
-    charge = insert(charged_scope).from_select(["name", "spent"], first)
-    spent = charged_scope.c.spent + literal_column("excluded.spent")
-    return charge.on_conflict_do_update(
-        index_elements=[charged_scope.c.name], set_={"spent": spent}, where=spent <= bindparam("cap")
-    )

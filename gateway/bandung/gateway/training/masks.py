@@ -1,7 +1,7 @@
 """Pairwise masks: the coordinator can read the sum of a cohort and nothing else.
 
 For each pair of a cohort both countries derive the same pad from their pinned X25519 keys; the one whose id sorts
-first adds it, the other subtracts it, modulo 2^128. Added over exactly the cohort the pads vanish; any sum over fewer
+first adds it, the other subtracts it, modulo 2^192. Added over exactly the cohort the pads vanish; any sum over fewer
 countries is uniform. The idea is that of Bonawitz et al., Practical Secure Aggregation, CCS 2017, without its recovery
 phase: a country that drops out costs a new round with a new pad. Pads are HKDF-SHA256 (RFC 5869) and AES-256-CTR.
 
@@ -69,7 +69,7 @@ def mask(sums: NewtonSums, schema: tuple[str, ...], turn: Round, keys: MaskKeys)
     """Return the sums in fixed point (`domain.fixed_point`) under the pads of this round.
 
     Args:
-        schema: what the sums are, one name for each; the vector holds two words (low, high) for each.
+        schema: what the sums are, one name for each; the vector holds three words, the lowest first, for each.
 
     Raises:
         Refusal: JOB_INVALID if the cohort is not one to hide in; PROTECTED if the cohort's sum could overflow.

@@ -1,0 +1,196 @@
+"""`bandung query` and `bandung datasets`: ask many countries at once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bandung.federation.commands.reach import MembersOption, members_as
+from bandung.gateway.cli.console import AsJson, ExitCode, Failure, report
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from bandung.federation.domain.member import Member
+    from bandung.federation.domain.study import Outcome
+    from bandung.federation.statistics.combine import Pooled
+    from bandung.gateway.client.values import Column
+
+OnlyOption = Annotated[str, typer.Option("--only", metavar="IDS", help="Ask these members only, for instance IDN,BGD.")]
+AsOption = Annotated[
+    str,
+    typer.Option(
+        "--as", metavar="PRINCIPAL", help="Who asks: NAME as each member knows it, or MEMBER/NAME, one for all."
+    ),
+]
+
+
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="The question, the same for every country.")],
+    members: MembersOption,
+    only: OnlyOption = "",
+    principal: AsOption = "analyst-1",
+    parameter: Annotated[
+        list[str] | None, typer.Option("--parameter", help="Code for a placeholder `?`; once for each, in order.")
+    ] = None,
+    *,
+    pooled: Annotated[bool, typer.Option("--pooled", help="Add the totals over the countries that answered.")] = False,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV: a row for each country and cell.")] = False,
+    arrow: Annotated[Path | None, typer.Option("--arrow", metavar="OUT", help="Write an Arrow IPC file.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw bars (.png or .svg).")] = None,
+) -> int:
+    """Ask every country the same question at once. Who refuses or is away is shown with the reason.
+
+    --csv and --arrow hold the countries' rows, or with --pooled the totals.
+    """
+    from bandung.federation.domain.study import answered
+    from bandung.federation.statistics.combine import CombineError, long_table, pool
+
+    outcomes = _ask(_members(members, principal, only), sql, parameter or [])
+    if not answered(outcomes):
+        if as_json:
+            _print_json(sql, outcomes, None)
+        return _nobody(outcomes)
+    try:
+        total = pool(outcomes) if pooled else None
+        table = total.total if total else long_table(outcomes)
+    except CombineError as error:
+        raise Failure(str(error)) from error
+    if as_json:
+        _print_json(sql, outcomes, total)
+    elif as_csv:
+        _print_csv(table)
+    elif arrow is None:
+        _print_tables(outcomes, total)
+    if arrow is not None:
+        _write_arrow(table, arrow)
+    if plot is not None:
+        _draw(outcomes, plot)
+    return ExitCode.DONE
+
+
+def datasets(
+    members: MembersOption, only: OnlyOption = "", principal: AsOption = "analyst-1", *, as_json: AsJson = False
+) -> int:
+    """List the datasets that are open to you, with their columns, in every country."""
+    from bandung.federation.domain.study import Declined, Unreachable
+    from bandung.federation.statistics.fan_out import catalogues
+
+    asked = _members(members, principal, only)
+    document: dict[str, Any] = {}
+    lines: list[str] = []
+    for member, found in zip(asked, catalogues(asked), strict=True):
+        if isinstance(found, Declined | Unreachable):
+            document[member.id] = {"error": found.reason}
+            lines.append(f"{member.id}  {found.reason}")
+            continue
+        document[member.id] = [asdict(dataset) for dataset in found]
+        for dataset in found:
+            lines += [f"{member.id}  {dataset.epoch}  {dataset.title} ({dataset.period})"]
+            lines += [f"     {column.name:<18} {column.role:<10} {_domain(column)}" for column in dataset.columns]
+    report(document, lines, as_json=as_json)
+    return ExitCode.DONE if any(isinstance(found, list) for found in document.values()) else ExitCode.UNAVAILABLE
+
+
+def _members(path: Path, principal: str, ids: str) -> tuple[Member, ...]:
+    from bandung.federation.domain.member import MembersError, only
+
+    members = members_as(path, principal)
+    try:
+        return only(members, [id_.strip() for id_ in ids.split(",")]) if ids else members
+    except MembersError as error:
+        raise Failure(str(error), ExitCode.USAGE) from error
+
+
+def _ask(members: tuple[Member, ...], sql: str, parameters: list[str]) -> tuple[Outcome, ...]:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    from bandung.federation.statistics.fan_out import ask
+    from bandung.federation.statistics.show import line
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(finished_text="•"), TextColumn("{task.fields[member]}  {task.description}", markup=False))
+    with Progress(*columns, console=console) as progress:
+        tasks = {member.id: progress.add_task("asked", total=1, member=member.id) for member in members}
+        return ask(
+            members, sql, parameters, lambda o: progress.update(tasks[o.member], completed=1, description=line(o))
+        )
+
+
+def _nobody(outcomes: tuple[Outcome, ...]) -> int:
+    from bandung.federation.domain.study import Declined
+
+    typer.echo("No country answered.", err=True)
+    return ExitCode.REFUSED if any(isinstance(outcome, Declined) for outcome in outcomes) else ExitCode.UNAVAILABLE
+
+
+def _print_tables(outcomes: tuple[Outcome, ...], total: Pooled | None) -> None:
+    from rich.console import Console
+
+    from bandung.federation.statistics.show import legend, wide
+
+    console = Console()
+    console.print(wide(outcomes, total))
+    console.print(legend(outcomes), style="dim", highlight=False)
+
+
+def _print_csv(table: pa.Table) -> None:
+    from pyarrow import csv
+
+    sys.stdout.flush()
+    csv.write_csv(table, sys.stdout.buffer)
+
+
+def _print_json(sql: str, outcomes: tuple[Outcome, ...], total: Pooled | None) -> None:
+    document: dict[str, Any] = {"sql": sql, "members": {o.member: _outcome_document(o) for o in outcomes}}
+    if total:
+        document["pooled"] = total.total.to_pylist()
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def _write_arrow(table: pa.Table, path: Path) -> None:
+    import pyarrow as pa
+
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _draw(outcomes: tuple[Outcome, ...], path: Path) -> None:
+    from bandung.federation.statistics.picture import bars
+
+    try:
+        bars(outcomes, path)
+    except ValueError as error:
+        raise Failure(f"{path} cannot be drawn: {error}", ExitCode.USAGE) from error
+
+
+def _outcome_document(outcome: Outcome) -> dict[str, Any]:
+    from bandung.federation.domain.study import Answered, Declined
+
+    if isinstance(outcome, Answered):
+        return {
+            "status": "answered",
+            "epoch": outcome.epoch,
+            "receipt": outcome.receipt,
+            "bytes": outcome.bytes,
+            "seconds": round(outcome.seconds, 4),
+            "noise": {name: dict(outcome.noise_of(name)) for name in outcome.statistics},
+            "rows": outcome.table.to_pylist(),
+        }
+    if isinstance(outcome, Declined):
+        return {"status": "declined", "code": outcome.code, "reason": outcome.reason}
+    return {"status": "unreachable", "reason": outcome.reason}
+
+
+def _domain(column: Column) -> str:
+    if column.codes:
+        codes = ", ".join(code for code, _ in column.codes[:12])
+        return f"{codes}, … ({len(column.codes)} codes)" if len(column.codes) > 12 else codes
+    return f"{column.minimum:g} to {column.maximum:g} {column.unit_of_measurement}"

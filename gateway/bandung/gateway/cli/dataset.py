@@ -1,0 +1,99 @@
+"""`bandung dataset …`: from a file or a table to something that can be asked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bandung.gateway.cli.agreement import GatewayOption, ReasonOption
+from bandung.gateway.cli.console import AsJson, not_well, report, subcommands
+
+if TYPE_CHECKING:
+    from bandung.gateway.service.check_dataset import Violation
+
+app = subcommands("Datasets: drafted from a file, checked against the data, published as epochs, withdrawn.")
+
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE.TOML", help="The dataset's declaration.")]
+
+
+@app.command()
+def init(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="CSV, Parquet or Arrow file.")],
+    country: Annotated[str, typer.Option("--country", help="ISO 3166-1 alpha-3 code.")],
+    unit: Annotated[
+        str | None, typer.Option("--unit", help="Column that identifies who is protected; else each row is a unit.")
+    ] = None,
+) -> None:
+    """Draft a declaration from a file's columns, to be completed by hand. Writes to standard output."""
+    from bandung.gateway.cli.dataset_draft import draft
+
+    typer.echo(draft(data, country, unit), nl=False)
+
+
+@app.command()
+def check(file: FileArgument, *, as_json: AsJson = False) -> None:
+    """Hold a declaration against its data: violations with counts, never values; ends with 1 if there is one."""
+    from bandung.gateway.app import check_dataset, read_declaration
+
+    dataset = read_declaration(file)
+    found = check_dataset(dataset)
+    document = {
+        "dataset": dataset.name,
+        "violations": [asdict(violation) for violation in found.violations],
+        "notes": list(found.notes),
+    }
+    verdict = "cannot" if found.violations else "can"
+    lines = [*map(_line, found.violations), *found.notes, f"{dataset.name} {verdict} be published."]
+    report(document, lines, as_json=as_json)
+    if found.violations:
+        raise not_well()
+
+
+@app.command()
+def publish(file: FileArgument, gateway: GatewayOption, *, as_json: AsJson = False) -> None:
+    """Make an epoch of a dataset; it is what is asked from then on. A running gateway notices by itself."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from bandung.gateway.app import open_stores, publish_dataset, read_declaration
+
+    dataset = read_declaration(file)
+    with open_stores(gateway) as stores, Progress(console=Console(stderr=True)) as bars:
+        bar = bars.add_task(dataset.name, total=None)
+        epoch, receipt = publish_dataset(
+            stores, dataset, lambda done, total: bars.update(bar, completed=done, total=total)
+        )
+    document = {"epoch": epoch.id, "rows": epoch.facts.rows, "units": epoch.facts.units, "receipt": receipt.id}
+    lines = [
+        f"{epoch.id} is published: {epoch.facts.rows} rows of {epoch.facts.units} units; ledger receipt {receipt.id}.",
+        "Nobody can ask it before an agreement grants it: bandung agreement draft --help",
+    ]
+    report(document, lines, as_json=as_json)
+
+
+@app.command()
+def withdraw(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the dataset.")],
+    gateway: GatewayOption,
+    reason: ReasonOption,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Stop answering from a dataset at once, until it is published anew."""
+    from bandung.gateway.app import open_stores, withdraw_dataset
+
+    with open_stores(gateway) as stores:
+        receipt = withdraw_dataset(stores)(name, stores.operator, reason, stores.exchange())
+    report(
+        {"dataset": name, "receipt": receipt.id},
+        [f"{name} is withdrawn; ledger receipt {receipt.id}."],
+        as_json=as_json,
+    )
+
+
+def _line(violation: Violation) -> str:
+    count = f" ({violation.count})" if violation.count else ""
+    return f"{violation.column}: {violation.rule}{count}. {violation.remedy}"

@@ -1,0 +1,1 @@
+"""Disclosure control: unprotected integers in, releases out. Pure."""

@@ -1,0 +1,209 @@
+"""A declaration, as loaded from TOML, to a `Dataset`; or every problem of the file at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+
+from bandung.gateway.domain.dataset import Dataset, Dimension, Measure, Mode, Source
+from bandung.gateway.domain.declaration_columns import Problems, dimension, measure
+from bandung.gateway.domain.declaration_form import (
+    DatasetSection,
+    DimensionForm,
+    MeasureForm,
+    PolicySection,
+    SourceSection,
+    TrainingSection,
+    UnitSection,
+)
+from bandung.gateway.domain.errors import ErrorKind, Refusal
+from bandung.gateway.domain.policy import TableBuilder, TrainingRules
+
+RESERVED_COLUMNS = frozenset({"unit", "record_key", "record_key_high", "record_key_low", "obs_status", "conf_status"})
+"""Names that answers or the gateway's own copies use beside declared columns."""
+
+BASE_OPTION = "base"
+"""Source option that holds the declaration's directory; set by the parser, never written in a file."""
+
+_COLUMN_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_CREDENTIALS = re.compile(r"://[^/@\s:]*:[^/@\s]+@")
+_PATH_PART = re.compile(r"[a-z_][a-z0-9_]*")
+_ROLES: Mapping[object, type[DimensionForm] | type[MeasureForm]] = {
+    "dimension": DimensionForm,
+    "measure": MeasureForm,
+    "weight": MeasureForm,
+}
+_MISSING = object()
+_Section = TypeVar("_Section", bound=BaseModel)
+
+
+def parse_declaration(document: Mapping[str, object], base: str) -> Dataset:
+    """Return the dataset that a declaration describes.
+
+    Args:
+        document: the loaded TOML file.
+        base: absolute directory of the file; relative paths of the source start there.
+
+    Raises:
+        Refusal: BAD_DECLARATION, listing each problem of the file as `key.path: reason`.
+    """
+    problems = Problems()
+    known = {"dataset", "source", "unit", "columns", "policy", "training"}
+    for name in document.keys() - known:
+        problems.add(name, "is not a section of a declaration")
+    about = _section(document, "dataset", DatasetSection, problems)
+    source = _section(document, "source", SourceSection, problems)
+    unit = _section(document, "unit", UnitSection, problems)
+    policy = _section(document, "policy", PolicySection, problems)
+    training = _section({"training": document.get("training", {})}, "training", TrainingSection, problems)
+    columns = _columns(document.get("columns", _MISSING), problems)
+    options = _options(source, base, problems) if source else {}
+    if about and unit and about.mode == "live" and unit.rows and unit.key is None:
+        problems.add("unit", "a live dataset needs column, or a record key that the source provides in key")
+    if problems.found or not (about and source and unit and policy and training):
+        raise Refusal(ErrorKind.BAD_DECLARATION, "; ".join(sorted(problems.found)) + ".")
+    return Dataset(
+        name=about.name,
+        title=about.title,
+        description=about.description,
+        licence=about.licence,
+        country=about.country,
+        period=about.period,
+        source=Source(source.connector, options, source.relation),
+        mode=Mode(about.mode),
+        unit_name=unit.name,
+        unit_column=unit.column,
+        key_column=unit.key,
+        columns=columns,
+        policy=TableBuilder(**policy.model_dump(exclude={"kind"})),
+        training=TrainingRules(**training.model_dump()),
+        digest=hashlib.sha256(_canonical(document)).hexdigest(),
+    )
+
+
+def _canonical(document: Mapping[str, object]) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def _section(document: Mapping[str, object], name: str, form: type[_Section], problems: Problems) -> _Section | None:
+    if name not in document:
+        problems.add(name, "the section is missing")
+        return None
+    return _validated(document[name], name, form, problems)
+
+
+def _validated(value: object, path: str, form: type[_Section], problems: Problems) -> _Section | None:
+    try:
+        return form.model_validate(value)
+    except ValidationError as error:
+        reasons: dict[str, list[str]] = {}
+        for problem in error.errors(include_url=False, include_input=False):
+            place = ".".join([path, *_place(problem["loc"])])
+            reasons.setdefault(place, []).append(_reason(problem["type"], problem["msg"]))
+        for place, texts in reasons.items():
+            problems.add(place, ", or ".join(dict.fromkeys(texts)))
+        return None
+
+
+def _place(location: Sequence[int | str]) -> list[str]:
+    """Return the key path, without the tags that say which member of a union was tried."""
+    parts: list[str] = []
+    for part in location:
+        if isinstance(part, str) and not _PATH_PART.fullmatch(part):
+            break
+        if part not in {"str", "int", "float", "bool", "tuple"}:
+            parts.append(str(part))
+    return parts
+
+
+def _reason(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return "is not a key of this section"
+    if kind == "missing":
+        return "is missing"
+    return message.removeprefix("Value error, ").removeprefix("Input ")
+
+
+def _columns(value: object, problems: Problems) -> tuple[Dimension | Measure, ...]:
+    if not isinstance(value, Mapping) or not value:
+        problems.add("columns", "declare at least one column, each in a section [columns.<name>]")
+        return ()
+    sections = cast("Mapping[str, object]", value)
+    found = [_column(name, section, problems) for name, section in sections.items()]
+    columns = tuple(column for column in found if column is not None)
+    _check_parents([column for column in columns if isinstance(column, Dimension)], sections, problems)
+    return columns
+
+
+def _column(name: str, section: object, problems: Problems) -> Dimension | Measure | None:
+    path = f"columns.{name}"
+    if not _COLUMN_NAME.fullmatch(name):
+        problems.add(path, "a column name has 1 to 40 lower-case letters, digits and underscores, a letter first")
+    if name in RESERVED_COLUMNS:
+        problems.add(path, "this name is reserved")
+    role = _role(section)
+    form = _ROLES.get(role) if isinstance(role, str) else None
+    if form is None:
+        problems.add(f"{path}.role", "must be dimension, measure or weight")
+        return None
+    valid = _validated(section, path, form, problems)
+    if isinstance(valid, DimensionForm):
+        return dimension(name, valid, path, problems)
+    return None if valid is None else measure(name, valid, path, problems)
+
+
+def _check_parents(dimensions: Sequence[Dimension], sections: Mapping[str, object], problems: Problems) -> None:
+    parents = {dimension.name: dimension.parent for dimension in dimensions}
+    for name, parent in parents.items():
+        path = f"columns.{name}.parent"
+        if parent is not None and parent not in parents:
+            # A dimension that is itself in error has been reported already.
+            if _role(sections.get(parent)) != "dimension":
+                problems.add(path, f"{parent} is not a dimension of this dataset")
+        elif parent is not None and name in _ancestors(parent, parents):
+            problems.add(path, "the hierarchy goes in a circle")
+
+
+def _ancestors(name: str, parents: Mapping[str, str | None]) -> set[str]:
+    """Return the name and all that it nests in."""
+    found: set[str] = set()
+    above: str | None = name
+    while above is not None and above not in found:
+        found.add(above)
+        above = parents.get(above)
+    return found
+
+
+def _role(section: object) -> object:
+    return cast("Mapping[str, object]", section).get("role") if isinstance(section, Mapping) else None
+
+
+def _options(source: SourceSection, base: str, problems: Problems) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for name, value in (source.model_extra or {}).items():
+        text = _option_text(value)
+        if name == BASE_OPTION or text is None:
+            problems.add(f"source.{name}", "must be a text, number, truth value or list of texts")
+        elif "password" in name.lower() or _CREDENTIALS.search(text):
+            problems.add(f"source.{name}", "a declaration holds no password; name a variable or a file that does")
+        else:
+            options[name] = text
+    return {**options, BASE_OPTION: base}
+
+
+def _option_text(value: object) -> str | None:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float() | str():
+            return str(value)
+        case list():
+            items = cast("list[object]", value)
+            return json.dumps(items) if all(isinstance(item, str) for item in items) else None
+        case _:
+            return None

@@ -1,0 +1,147 @@
+"""The closed form of a declaration's sections: what may be written, key by key. `docs/datasets.md` explains each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+Text = Annotated[str, Field(min_length=1, max_length=4000)]
+CodeText = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]+$")]
+SourceColumn = Annotated[str, Field(min_length=1, max_length=200)]
+WholeNumber = Annotated[int, Field(strict=True, ge=-(2**53), le=2**53)]
+RealNumber = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Truth = Annotated[bool, Field(strict=True)]
+Value = Truth | WholeNumber | RealNumber | Annotated[str, Field(strict=True, max_length=1000)]
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Edge = Annotated[float, Field(strict=True)]
+
+
+class Section(BaseModel):
+    """A section of the file: a key that is not declared here is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatasetSection(Section):
+    """`[dataset]`: what the data are."""
+
+    name: Name
+    title: Text
+    description: Text
+    licence: Text
+    country: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    period: Text
+    mode: Literal["snapshot", "live"] = "snapshot"
+
+
+class SourceSection(BaseModel):
+    """`[source]`: where the rows are; every other key is an option of the connector."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    connector: Text
+    relation: Text
+
+
+class UnitSection(Section):
+    """`[unit]`: what privacy is promised to."""
+
+    name: Text
+    column: SourceColumn | None = None
+    rows: Truth = False
+    key: SourceColumn | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> UnitSection:
+        if (self.column is None) == (not self.rows):
+            raise ValueError("give either column, or rows = true if each row is one unit")
+        return self
+
+
+class CodeEntry(Section):
+    """One code of a list, and the source values that mean it."""
+
+    code: CodeText
+    label: Text | None = None
+    values: tuple[Value, ...] | None = None
+
+
+class NumberForm(Section):
+    """How a number is read: (sum of source columns x scale + offset), rounded to `decimals`."""
+
+    scale: Annotated[Finite, Field(ge=-1e9, le=1e9)] = 1.0
+    offset: Annotated[Finite, Field(ge=-1e12, le=1e12)] = 0.0
+    decimals: Annotated[int, Field(strict=True, ge=0, le=9)] = 0
+
+
+class DimensionForm(NumberForm):
+    """`[columns.<name>]` with `role = "dimension"`."""
+
+    role: Literal["dimension"]
+    label: Text | None = None
+    source: SourceColumn | Annotated[tuple[SourceColumn, ...], Field(min_length=1, max_length=50)] | None = None
+    codes: Annotated[tuple[CodeEntry, ...], Field(min_length=1, max_length=10_000)] | None = None
+    bands: Annotated[tuple[Edge, ...], Field(min_length=2, max_length=200)] | None = None
+    missing: CodeText | None = None
+    parent: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> DimensionForm:
+        if (self.codes is None) == (self.bands is None):
+            raise ValueError("give either codes or bands")
+        if self.codes is not None and isinstance(self.source, tuple):
+            raise ValueError("a coded column has one source column")
+        if self.codes is not None and self.model_fields_set & {"scale", "offset", "decimals"}:
+            raise ValueError("scale, offset and decimals belong to bands, not to codes")
+        return self
+
+
+class MeasureForm(NumberForm):
+    """`[columns.<name>]` with `role = "measure"` or `role = "weight"`."""
+
+    role: Literal["measure", "weight"]
+    label: Text | None = None
+    source: SourceColumn | Annotated[tuple[SourceColumn, ...], Field(min_length=1, max_length=50)] | None = None
+    range: tuple[Finite, Finite]
+    unit: Annotated[str, Field(max_length=100)] = ""
+    missing: Literal["never", "allowed"] = "never"
+
+
+class PolicySection(Section):
+    """`[policy]`: the release policy and its parameters."""
+
+    kind: Literal["table-builder"]
+    min_units: Annotated[int, Field(strict=True, ge=3)] = 10
+    p_percent: Annotated[Finite, Field(gt=0, le=100)] = 15.0
+    dominance_n: Annotated[int, Field(strict=True, ge=1, le=9)] = 2
+    dominance_k_percent: Annotated[Finite, Field(gt=0, lt=100)] = 85.0
+    variables_max: Annotated[int, Field(strict=True, ge=1, le=6)] = 3
+    mean_cell_min: Annotated[Finite, Field(ge=1)] = 20.0
+    noise_max: Annotated[int, Field(strict=True, ge=1, le=50)] = 5
+    noise_variance: Annotated[Finite, Field(gt=0)] = 2.5
+    noise_js: Annotated[int, Field(strict=True, ge=0, le=20)] = 2
+    sum_noise: Annotated[Finite, Field(gt=0, le=10)] = 0.5
+    tables_per_analyst: Annotated[int, Field(strict=True, ge=1)] = 500
+    tables_per_dataset: Annotated[int, Field(strict=True, ge=1)] = 5000
+
+    @model_validator(mode="after")
+    def _attainable(self) -> PolicySection:
+        if self.noise_js >= self.min_units:
+            raise ValueError("noise_js must be below min_units")
+        if self.noise_variance > self.noise_max**2:
+            raise ValueError("noise_variance cannot be above noise_max squared")
+        return self
+
+
+class TrainingSection(Section):
+    """`[training]`: what training jobs may do; without the section, nothing."""
+
+    allowed: Truth = False
+    cohort_min: Annotated[int, Field(strict=True, ge=2)] = 3
+    units_min: Annotated[int, Field(strict=True, ge=3)] = 10
+    units_per_parameter_min: Annotated[Finite, Field(gt=0)] = 1.0
+    rounds_max: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 50
+    steps_per_analyst: Annotated[int, Field(strict=True, ge=1)] = 500
+    steps_per_dataset: Annotated[int, Field(strict=True, ge=1)] = 5000

@@ -1,0 +1,85 @@
+"""The policy's rules that depend on the plan alone; passing them is what a source query needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+
+from bandung.connectors.base import CellQuery
+from bandung.connectors.base import Measure as SourceMeasure
+from bandung.gateway.domain.dataset import Dimension, Epoch, Measure
+from bandung.gateway.domain.errors import ErrorKind, Refusal
+from bandung.gateway.domain.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPlan:
+    """Proof that a plan passed its epoch's rules. Only `check` makes one.
+
+    Attributes:
+        keys: every cell of the padded table, as codes in the order of `plan.group_by`, in code-list order.
+    """
+
+    plan: Plan
+    keys: tuple[tuple[str, ...], ...]
+
+
+def check(plan: Plan, epoch: Epoch) -> CheckedPlan:
+    """Check the number of variables and the sparsity of the table.
+
+    The sparsity rule divides the epoch's rows by the cells of the table over all variables, filters counted:
+    it looks at no filtered count, so it tells nothing about one. A dimension that another one of the table nests
+    in multiplies no cells.
+
+    Raises:
+        Refusal: TOO_MANY_VARIABLES, TOO_SPARSE.
+    """
+    policy = epoch.dataset.policy
+    if len(plan.variables) > policy.variables_max:
+        raise Refusal(
+            ErrorKind.TOO_MANY_VARIABLES, f"It uses {', '.join(plan.variables)}; {policy.variables_max} are allowed."
+        )
+    cells = _cell_count(plan.variables, epoch)
+    if cells > 1 and epoch.facts.rows < policy.mean_cell_min * cells:
+        raise Refusal(
+            ErrorKind.TOO_SPARSE,
+            f"{cells} cells; the policy wants {policy.mean_cell_min:g} records per cell on average.",
+        )
+    fixed = {filter_.column: (filter_.code,) for filter_ in plan.filters}
+    codes = (fixed.get(name) or _codes(name, epoch) for name in plan.group_by)
+    return CheckedPlan(plan, tuple(product(*codes)))
+
+
+def source_query(checked: CheckedPlan, epoch: Epoch) -> CellQuery:
+    """Return what the source is asked: the cells of the plan, over the epoch's view."""
+    plan = checked.plan
+    return CellQuery(
+        view=epoch.view,
+        group_by=plan.group_by,
+        where=tuple((filter_.column, filter_.code) for filter_ in plan.filters),
+        measures=source_measures(plan, epoch),
+    )
+
+
+def source_measures(plan: Plan, epoch: Epoch) -> tuple[SourceMeasure, ...]:
+    """Return the measures that the plan aggregates, by name, as a source needs to know them."""
+    names = sorted({statistic.measure for statistic in plan.statistics if statistic.measure})
+    declared = [epoch.dataset.column(name) for name in names]
+    return tuple(
+        SourceMeasure(measure.name, signed=measure.minimum < 0, optional=measure.optional)
+        for measure in declared
+        if isinstance(measure, Measure)
+    )
+
+
+def _cell_count(names: tuple[str, ...], epoch: Epoch) -> int:
+    dimensions = [dimension for dimension in epoch.dataset.dimensions if dimension.name in names]
+    parents = {dimension.parent for dimension in dimensions}
+    return prod(len(dimension.codes) for dimension in dimensions if dimension.name not in parents)
+
+
+def _codes(name: str, epoch: Epoch) -> tuple[str, ...]:
+    """The whole public code list: which codes occur, and together with which, is for the data to hide."""
+    column = epoch.dataset.column(name)
+    return tuple(entry.code for entry in column.codes) if isinstance(column, Dimension) else ()

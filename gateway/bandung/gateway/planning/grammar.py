@@ -1,0 +1,106 @@
+"""The closed grammar: every node of the tree must be of an allowed class, with allowed parts, in an allowed place."""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn
+
+from sqlglot import exp
+
+from bandung.gateway.domain.errors import ErrorKind, Refusal
+from bandung.gateway.planning.text import position
+
+_PARTS: Final[dict[type[exp.Expr], frozenset[str]]] = {
+    exp.Select: frozenset({"expressions", "from_", "where", "group", "order", "limit"}),
+    exp.From: frozenset({"this"}),
+    exp.Table: frozenset({"this", "db", "catalog", "alias"}),
+    exp.TableAlias: frozenset({"this"}),
+    exp.Identifier: frozenset({"this", "quoted"}),
+    exp.Column: frozenset({"this", "table", "db", "catalog"}),
+    exp.Alias: frozenset({"this", "alias"}),
+    exp.Count: frozenset({"this", "big_int"}),
+    exp.Star: frozenset(),
+    exp.Sum: frozenset({"this"}),
+    exp.Avg: frozenset({"this"}),
+    exp.Where: frozenset({"this"}),
+    exp.And: frozenset({"this", "expression"}),
+    exp.EQ: frozenset({"this", "expression"}),
+    exp.Paren: frozenset({"this"}),
+    exp.Literal: frozenset({"this", "is_string"}),
+    exp.Placeholder: frozenset({"this"}),
+    exp.Group: frozenset({"expressions", "all"}),
+    exp.Order: frozenset({"expressions"}),
+    exp.Ordered: frozenset({"this", "desc", "nulls_first"}),
+    exp.Limit: frozenset({"expression"}),
+}
+"""Allowed node classes with their allowed parts; what is not here is refused."""
+
+_AGGREGATES = (exp.Count, exp.Sum, exp.Avg)
+_NEAREST: Final[tuple[tuple[tuple[type[exp.Expr], ...], str], ...]] = (
+    ((exp.Having,), "HAVING is not offered: filter the answer after you have received it."),
+    ((exp.Distinct,), "DISTINCT is not offered: GROUP BY the dimension to see all of its codes."),
+    ((exp.In, exp.Between, exp.Or, exp.Not), "Filters are dimension = 'code', joined by AND: group by the dimension."),
+    ((exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NEQ, exp.Is, exp.Like), "Filters compare a dimension with one code: ="),
+    ((exp.Join, exp.SetOperation, exp.Subquery, exp.CTE, exp.With), "Ask one dataset at a time, without subqueries."),
+    ((exp.Window,), "Windows are not offered: compute on the answer."),
+    ((exp.Min, exp.Max), "MIN and MAX would show single records: ask for AVG, or group by a banded dimension."),
+    ((exp.Case, exp.If, exp.Cast, exp.Binary, exp.Func), "Only COUNT(*), SUM(x) and AVG(x) of a declared measure."),
+)
+
+
+def check_grammar(tree: exp.Expr, text: str) -> exp.Select:
+    """Return the tree as a SELECT of the closed grammar.
+
+    Raises:
+        Refusal: NOT_IN_GRAMMAR with the place of the first foreign part and the nearest allowed form.
+    """
+    if not isinstance(tree, exp.Select):
+        _refuse(tree, text)
+    for node in tree.walk(bfs=False):
+        parts = _PARTS.get(type(node))
+        if parts is None:
+            _refuse(node, text)
+        for name, value in node.args.items():
+            if name not in parts and value not in (None, False, []):
+                foreign = value[0] if isinstance(value, list) else value
+                _refuse(foreign if isinstance(foreign, exp.Expr) else node, text)
+    _check_places(tree, text)
+    return tree
+
+
+def _check_places(tree: exp.Select, text: str) -> None:
+    """Refuse aggregates outside the SELECT list's top and ORDER BY, and literals where columns belong."""
+    for node in tree.find_all(*_AGGREGATES):
+        above = node.parent.parent if isinstance(node.parent, exp.Alias) else node.parent
+        if above is not tree and not isinstance(above, exp.Ordered):
+            _refuse(node, text)
+        if isinstance(node, exp.Count) and not isinstance(node.this, exp.Star):
+            refuse(node, text, "COUNT takes *: write COUNT(*).")
+        if not isinstance(node, exp.Count) and not isinstance(node.this, exp.Column):
+            _refuse(node, text)
+    for node in tree.find_all(exp.Star):
+        if not isinstance(node.parent, exp.Count):
+            refuse(node.parent or node, text, "Rows cannot be read: name dimensions and aggregates instead of *.")
+
+
+def refuse(node: exp.Expr, text: str, nearest: str) -> NoReturn:
+    """Refuse a node with its place and the nearest allowed form.
+
+    Raises:
+        Refusal: NOT_IN_GRAMMAR, always.
+    """
+    raise Refusal(
+        ErrorKind.NOT_IN_GRAMMAR, f"Not offered: {_called(node)}", position=position(node, text), remedy=nearest
+    )
+
+
+def _refuse(node: exp.Expr, text: str) -> NoReturn:
+    nearest = next(
+        (words for classes, words in _NEAREST if isinstance(node, classes)), ErrorKind.NOT_IN_GRAMMAR.spec.remedy
+    )
+    refuse(node, text, nearest)
+
+
+def _called(node: exp.Expr) -> str:
+    if isinstance(node, exp.Func):
+        return node.sql_name() if not isinstance(node, exp.Anonymous) else "a function"
+    return type(node).__name__.upper()

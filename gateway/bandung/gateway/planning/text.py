@@ -1,0 +1,84 @@
+"""From text to a syntax tree: limits before the parser, and only a parser's clean verdict after it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+from sqlglot.tokenizer_core import Token, TokenType
+
+from bandung.gateway.domain.errors import ErrorKind, Refusal
+
+DIALECT: Final = "duckdb"
+SQL_BYTES_MAX: Final = 16 * 1024
+SQL_TOKENS_MAX: Final = 2000
+SQL_DEPTH_MAX: Final = 32
+
+_OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}
+_CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE}
+_NEAREST = "Write SELECT dimensions, COUNT(*) FROM dataset GROUP BY dimensions."
+
+
+def parse(text: str) -> exp.Expr:
+    """Return the syntax tree of a single statement; comments are dropped.
+
+    Raises:
+        Refusal: TOO_LARGE over a limit; SYNTAX if the text cannot be read, is not one statement, or does not
+            survive being written and read again.
+    """
+    _check_limits(text)
+    try:
+        statements = sqlglot.parse(text, read=DIALECT)
+        if len(statements) != 1 or statements[0] is None:
+            raise Refusal(ErrorKind.SYNTAX, "Send exactly one statement.", remedy=_NEAREST)
+        tree = statements[0]
+        written = tree.sql(dialect=DIALECT, comments=False)
+        if sqlglot.parse_one(written, read=DIALECT).sql(dialect=DIALECT) != written:
+            raise Refusal(ErrorKind.SYNTAX, "The statement can be read in more than one way.", remedy=_NEAREST)
+    except SqlglotError as error:
+        raise Refusal(ErrorKind.SYNTAX, position=_place(error), remedy=_NEAREST) from error
+    except (RecursionError, ValueError, TypeError, AttributeError, LookupError) as error:
+        raise Refusal(ErrorKind.SYNTAX, remedy=_NEAREST) from error
+    return tree
+
+
+def position(node: exp.Expr, text: str) -> tuple[int, int] | None:
+    """Return the 1-based line and column where a node begins, if the parser kept it."""
+    starts = [part.meta["start"] for part in node.walk() if "start" in part.meta]
+    if not starts:
+        return None
+    before = text[: min(starts)]
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
+def _check_limits(text: str) -> None:
+    if len(text.encode("utf-8", "surrogatepass")) > SQL_BYTES_MAX:
+        raise Refusal(ErrorKind.TOO_LARGE, f"A statement may have {SQL_BYTES_MAX} bytes.")
+    try:
+        tokens = sqlglot.tokenize(text, read=DIALECT)
+    except (SqlglotError, ValueError) as error:
+        raise Refusal(ErrorKind.SYNTAX, remedy=_NEAREST) from error
+    if len(tokens) > SQL_TOKENS_MAX:
+        raise Refusal(ErrorKind.TOO_LARGE, f"A statement may have {SQL_TOKENS_MAX} words and signs.")
+    if _depth(tokens) > SQL_DEPTH_MAX:
+        raise Refusal(ErrorKind.TOO_LARGE, f"Brackets may nest {SQL_DEPTH_MAX} deep.")
+
+
+def _depth(tokens: list[Token]) -> int:
+    depth = deepest = 0
+    for token in tokens:
+        if token.token_type in _OPENING:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token.token_type in _CLOSING:
+            depth -= 1
+    return deepest
+
+
+def _place(error: SqlglotError) -> tuple[int, int] | None:
+    details = getattr(error, "errors", None)
+    if not details or details[0].get("line") is None:
+        return None
+    return int(details[0]["line"]), int(details[0].get("col") or 1)

@@ -1,0 +1,177 @@
+"""Publish a dataset: check it, key its records, copy it or key it in place, and make the epoch on the record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from bandung.connectors.base import KeyColumn, KeyTable, Profile, RowQuery, SourceError, Stopped, View
+from bandung.gateway.disclosure.keys import record_keys
+from bandung.gateway.domain.dataset import Dataset, Epoch, Facts, MeasureFacts, Mode
+from bandung.gateway.domain.errors import ErrorKind, Refusal
+from bandung.gateway.domain.ledger import Commit, Event, EventKind, Receipt
+from bandung.gateway.service.check_dataset import (
+    LIVE_RULE,
+    Violation,
+    check_source,
+    nesting_pairs,
+    source_view,
+    violations,
+)
+
+if TYPE_CHECKING:
+    from bandung.connectors.base import Connector, Stop
+    from bandung.gateway.service.ports import (
+        CatalogueWriter,
+        Clock,
+        Connectors,
+        Randomness,
+        Secrets,
+        SnapshotWriter,
+    )
+
+Progress = Callable[[int, int], None]
+"""Told the rows done and the rows in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishDataset:
+    """Makes epochs. A dataset's key is the same for every epoch and mode, so equal cells get equal noise."""
+
+    connectors: Connectors
+    catalogue: CatalogueWriter
+    snapshots: SnapshotWriter
+    secrets: Secrets
+    clock: Clock
+    randomness: Randomness
+
+    def __call__(self, dataset: Dataset, by: str, stop: Stop, progress: Progress) -> tuple[Epoch, Receipt]:
+        """Publish a dataset and return its new epoch, which is current from then on.
+
+        Args:
+            by: URI of the custodian, or `local:<user>`.
+
+        Raises:
+            Refusal: DATA_VIOLATES_DECLARATION, NOT_LIVE, SOURCE_UNAVAILABLE, CANCELLED, or what the ledger refuses.
+        """
+        connector = self.connectors.open(dataset.source)
+        try:
+            number = self.catalogue.next_number(dataset.name)
+            view, profile = self._prepare(dataset, number, connector, stop, progress)
+        except Stopped as error:
+            raise Refusal(ErrorKind.CANCELLED) from error
+        except SourceError as error:
+            raise Refusal(ErrorKind.SOURCE_UNAVAILABLE, private=str(error)) from error
+        finally:
+            connector.close()
+        now = self.clock.now()
+        epoch = Epoch(f"{dataset.name}@{number}", number, dataset, _facts(dataset, profile), view, now)
+        event = Event(EventKind.DATASET_PUBLISHED, now, self.randomness.bytes(16).hex(), by, _body(epoch))
+        return epoch, self.catalogue.publish(epoch, Commit(event))
+
+    def _prepare(
+        self, dataset: Dataset, number: int, connector: Connector, stop: Stop, progress: Progress
+    ) -> tuple[View, Profile]:
+        """Return the epoch's view, its rows in place and keyed, and what was verified of them."""
+        report = check_source(dataset, connector, stop)
+        _refuse(report.violations)
+        profile = report.profile
+        if profile is None:
+            raise Refusal(ErrorKind.DATA_VIOLATES_DECLARATION)
+        total = profile.rows
+        progress(0, total)
+        if dataset.mode is Mode.LIVE:
+            return self._key_in_place(dataset, connector, stop, lambda done: progress(done, total)), profile
+        view = self._copy(dataset, number, connector, stop, lambda done: progress(done, total))
+        # The facts are the copy's own: the source may have changed since it was checked.
+        copied = self.snapshots.profile(dataset, number, nesting_pairs(dataset), stop)
+        _refuse(violations(dataset, copied))
+        return view, copied
+
+    def _copy(
+        self, dataset: Dataset, number: int, connector: Connector, stop: Stop, advance: Callable[[int], None]
+    ) -> View:
+        query = RowQuery(source_view(dataset), tuple(column.name for column in dataset.columns))
+        reader = self._keyed(dataset, connector.rows(query, stop), advance)
+        relation = self.snapshots.write(dataset, number, reader, reader.schema)
+        return replace(dataset.snapshot_view(relation), key=KeyColumn("record_key"))
+
+    def _key_in_place(self, dataset: Dataset, connector: Connector, stop: Stop, advance: Callable[[int], None]) -> View:
+        view = source_view(dataset)
+        if view.key is not None:
+            return view
+        table = f"bandung_keys_{dataset.name}"
+        keys = self._keyed(dataset, connector.rows(RowQuery(view, ()), stop), advance)
+        connector.write_keys(view, table, keys, stop)
+        return replace(view, key=KeyTable(table))
+
+    def _keyed(
+        self, dataset: Dataset, rows: pa.RecordBatchReader, advance: Callable[[int], None]
+    ) -> pa.RecordBatchReader:
+        """Return the rows with their record keys, computed unless the source brought them."""
+        if "record_key" in rows.schema.names:
+            return pa.RecordBatchReader.from_batches(rows.schema, _counted(rows, advance))
+        key = self.secrets.dataset_key(dataset.name)
+        schema = rows.schema.insert(1, pa.field("record_key", pa.int64()))
+        batches = (
+            pa.RecordBatch.from_arrays(
+                [batch.column(0), record_keys(key, batch.column(0)), *batch.columns[1:]], schema=schema
+            )
+            for batch in _counted(rows, advance)
+        )
+        return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+def _counted(rows: pa.RecordBatchReader, advance: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
+    done = 0
+    for batch in rows:
+        if batch.column(0).null_count:
+            raise Refusal(ErrorKind.DATA_VIOLATES_DECLARATION, private="a row without a unit came up while reading")
+        yield batch
+        done += batch.num_rows
+        advance(done)
+
+
+def _refuse(found: tuple[Violation, ...]) -> None:
+    if any(violation.rule == LIVE_RULE for violation in found):
+        raise Refusal(ErrorKind.NOT_LIVE)
+    if found:
+        private = "; ".join(f"{violation.column}: {violation.rule} ({violation.count})" for violation in found)
+        raise Refusal(ErrorKind.DATA_VIOLATES_DECLARATION, private=private)
+
+
+def _facts(dataset: Dataset, profile: Profile) -> Facts:
+    measures = {measure.name: profile.columns[measure.name] for measure in dataset.measures}
+    return Facts(
+        rows=profile.rows,
+        units=profile.units,
+        rows_per_unit_max=profile.rows_per_unit_max,
+        measures={
+            name: MeasureFacts(found.minimum or 0, found.maximum or 0, found.unit_total_max or 0)
+            for name, found in measures.items()
+        },
+        nesting={
+            pair: {child: next(iter(found)) for child, found in parents.items()}
+            for pair, parents in profile.nesting.items()
+        },
+    )
+
+
+def _body(epoch: Epoch) -> dict[str, object]:
+    dataset = epoch.dataset
+    return {
+        "epoch": epoch.id,
+        "declaration": dataset.digest,
+        "mode": dataset.mode.value,
+        "policy": {"kind": "table-builder", **asdict(dataset.policy)},
+        "training": asdict(dataset.training),
+        "rows_about": _rounded(epoch.facts.rows),
+    }
+
+
+def _rounded(count: int) -> int:
+    """Return the count to two significant digits, as far as the record needs it."""
+    return round(count, 2 - len(str(count))) if count >= 100 else 100

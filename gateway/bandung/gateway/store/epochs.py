@@ -1,0 +1,94 @@
+"""What executes an epoch's queries: its snapshot, or the live source."""
+
+from __future__ import annotations
+
+import threading
+
+import pyarrow as pa
+
+from bandung.connectors.base import CellQuery, Connector, ContributionQuery, RowQuery, SourceError, Stop
+from bandung.connectors.embedded import Embedded
+from bandung.gateway.domain.dataset import Epoch, Mode
+from bandung.gateway.service.ports import Cells, Connectors
+from bandung.gateway.store.snapshot import SnapshotFiles
+
+
+class OpenEpochs:
+    """Opens epochs once and keeps them open. Fills `ports.Epochs`; safe for several threads at once."""
+
+    def __init__(self, snapshots: SnapshotFiles, connectors: Connectors) -> None:
+        self._snapshots = snapshots
+        self._connectors = connectors
+        self._lock = threading.Lock()
+        self._open: dict[str, Embedded | LiveCells] = {}
+
+    def open(self, epoch: Epoch) -> Cells:
+        """Return the epoch's executor.
+
+        Raises:
+            SourceError: the snapshot cannot be opened.
+            Refusal: SOURCE_UNAVAILABLE if the live source cannot.
+        """
+        with self._lock:
+            if epoch.id not in self._open:
+                self._open[epoch.id] = self._opened(epoch)
+            return self._open[epoch.id]
+
+    def retain(self, epochs: frozenset[str]) -> None:
+        """Close every epoch whose id is not among these: superseded or withdrawn ones."""
+        with self._lock:
+            for id_ in self._open.keys() - epochs:
+                self._open.pop(id_).close()
+
+    def close(self) -> None:
+        """Close every epoch."""
+        self.retain(frozenset())
+
+    def _opened(self, epoch: Epoch) -> Embedded | LiveCells:
+        if epoch.dataset.mode is Mode.SNAPSHOT:
+            return self._snapshots.open(epoch.dataset.name, epoch.number)
+        return LiveCells(epoch, self._connectors.open(epoch.dataset.source))
+
+
+class LiveCells:
+    """A live source that must still be what was published.
+
+    An epoch is one version of the data: noise that sticks to a cell, and bounds that publication verified, hold
+    for nothing else. So a source that is seen to have changed is not answered from; publish a new epoch then.
+    """
+
+    def __init__(self, epoch: Epoch, connector: Connector) -> None:
+        self._facts = epoch.facts
+        self._connector = connector
+
+    def cells(self, query: CellQuery, stop: Stop) -> pa.Table:
+        """See `CellQuery`.
+
+        Raises:
+            SourceError: the source failed, or holds other rows than were published.
+        """
+        cells = self._connector.cells(query, stop)
+        self._check(query, cells)
+        return cells
+
+    def contributions(self, query: ContributionQuery, stop: Stop) -> pa.Table:
+        """See `ContributionQuery`."""
+        return self._connector.contributions(query, stop)
+
+    def rows(self, query: RowQuery, stop: Stop) -> pa.RecordBatchReader:
+        """See `RowQuery`."""
+        return self._connector.rows(query, stop)
+
+    def close(self) -> None:
+        """Close the source."""
+        self._connector.close()
+
+    def _check(self, query: CellQuery, cells: pa.Table) -> None:
+        rows = sum(cells["rows"].to_pylist())
+        if rows > self._facts.rows or (not query.where and rows != self._facts.rows):
+            raise SourceError("the live source has other rows than were published")
+        for measure in query.measures:
+            facts = self._facts.measures[measure.name]
+            largest = max((value or 0 for value in cells[f"{measure.name}.max"].to_pylist()), default=0)
+            if largest > max(abs(facts.minimum), abs(facts.maximum)):
+                raise SourceError(f"the live source has larger values of {measure.name} than were published")
