@@ -1,6 +1,7 @@
 """A driver and a carrier for the tests: rounds of questions that come back in capital letters."""
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 
@@ -14,6 +15,7 @@ class EchoCarrier:
         self._member = member
 
     def carry(self, payload: bytes) -> bytes:
+        logging.info("carrying")
         text = payload.decode()
         if text.startswith("refuse"):
             raise CarrierRefused("BG-0001", f"{self._member} does not want to")

@@ -7,29 +7,23 @@ from pathlib import Path
 import pytest
 from flwr.app import ConfigRecord, RecordDict
 
-from bandung.federation.courier.carriage import (
-    Answered,
-    Declined,
-    Undelivered,
-    carry_message,
-    outcome,
-    request_record,
-)
+from bandung.federation.courier.carriage import carry_message
 from bandung.federation.courier.config import (
     DEFAULT_CARRIER,
     CourierConfigError,
     load_courier_config,
 )
 from bandung.federation.courier.keys import NodeKeyError, create_node_key, load_node_key
-from bandung.federation.courier.polling import poll_interval_s
 from bandung.federation.superlink.config import CoordinatorConfig
 from bandung.federation.superlink.control import RunOutcome
 from bandung.federation.superlink.fab import bundle
 from bandung.federation.superlink.guard import BodyLimit, Guard, Rule
 from bandung.federation.superlink.jobs import JobBusyError, Jobs
 from bandung.federation.superlink.turnstile import Turnstile
+from bandung.federation.training.envelope import Answered, Declined, Undelivered, outcome_of, request_record
 from bandung.federation.training.exchange import JobState
 from bandung.federation.training.journal import DirectoryJournal, JobHeldError, JournalError, job_directory
+from bandung.federation.training.polling import poll_interval_s
 from tests.federation.echo import EchoCarrier
 
 NOON = "2026-01-01T12:00:00.000+00:00"
@@ -118,7 +112,7 @@ class FakeControl:
         self.runs += 1
         return self.runs
 
-    def run_outcome(self, run_id: int) -> RunOutcome | None:
+    def run_outcome_of(self, run_id: int) -> RunOutcome | None:
         del run_id
         return self.ended
 
@@ -163,17 +157,17 @@ def test_a_job_whose_run_was_never_started_is_reported_after_the_restart(tmp_pat
     ],
 )
 def test_what_a_carrier_does_becomes_an_envelope(payload: bytes, expected):
-    assert outcome(carry_message(request_record(payload), EchoCarrier("IDN"))) == expected
+    assert outcome_of(carry_message(request_record(payload), EchoCarrier("IDN"))) == expected
 
 
 def test_a_message_that_is_no_step_is_refused():
-    assert isinstance(outcome(carry_message(RecordDict(), EchoCarrier("IDN"))), Declined)
+    assert isinstance(outcome_of(carry_message(RecordDict(), EchoCarrier("IDN"))), Declined)
 
 
 @pytest.mark.parametrize("record", [{}, {"kind": "answer"}, {"kind": "answer", "payload": "text"}, {"kind": 1}])
 def test_a_malformed_envelope_is_lost(record: dict):
     reply = RecordDict({"bandung": ConfigRecord(record)})
-    assert outcome(reply) == Undelivered("the node's reply was malformed")
+    assert outcome_of(reply) == Undelivered("the node's reply was malformed")
 
 
 def test_a_node_key_can_be_read_again_and_nothing_else_is_one(tmp_path: Path):

@@ -10,6 +10,8 @@ from bandung.gateway.client import GatewayClient, GatewayError, Identity, Statis
 from bandung.gateway.client.connection import Connection
 from bandung.gateway.domain.agreement import AgreementState
 from bandung.gateway.domain.job import Decision, StepKind
+from bandung.gateway.server import convert as server_convert
+from bandung.gateway.v1 import error_pb2, query_pb2
 from tests.support.builders import an_agreement
 from tests.support.clients import a_client
 from tests.support.server import RECEIPT, SCHEMA, a_node
@@ -125,11 +127,13 @@ def test_a_refusal_keeps_code_place_remedy_and_exchange(ani):
     assert error.refused
 
 
-def test_nobody_at_the_address_is_told_apart_from_a_refusal(node, tmp_path):
+def test_nobody_at_the_address_is_told_apart_from_a_refusal(node):
     files = node.idn.issue("analyst/ani")
-    with a_client("localhost:1", node.idn.ca, files, deadline_s=3, attempts_max=2) as client:
-        with pytest.raises(GatewayError) as away:
-            client.health()
+    with (
+        a_client("localhost:1", node.idn.ca, files, deadline_s=3, attempts_max=2) as client,
+        pytest.raises(GatewayError) as away,
+    ):
+        client.health()
     assert not away.value.refused
     assert away.value.status == "UNAVAILABLE"
 
@@ -137,18 +141,22 @@ def test_nobody_at_the_address_is_told_apart_from_a_refusal(node, tmp_path):
 def test_a_server_of_another_country_is_not_taken_for_this_one(node):
     """The attack: the right address, answered under somebody else's authority."""
     files = node.idn.issue("analyst/ani")
-    with a_client(node.address, node.bgd.ca, files, deadline_s=3, attempts_max=1) as client:
-        with pytest.raises(GatewayError) as away:
-            client.query("SELECT")
+    with (
+        a_client(node.address, node.bgd.ca, files, deadline_s=3, attempts_max=1) as client,
+        pytest.raises(GatewayError) as away,
+    ):
+        client.query("SELECT")
     assert not away.value.refused
 
 
 def test_a_server_under_another_name_is_not_taken_for_this_one(node):
     files = node.idn.issue("analyst/ani")
     identity = Identity(node.idn.ca, files.certificate, files.key, server_name="gateway.phl.example")
-    with GatewayClient(node.address, identity, deadline_s=3, attempts_max=1) as client:
-        with pytest.raises(GatewayError) as away:
-            client.health()
+    with (
+        GatewayClient(node.address, identity, deadline_s=3, attempts_max=1) as client,
+        pytest.raises(GatewayError) as away,
+    ):
+        client.health()
     assert not away.value.refused
 
 
@@ -233,8 +241,6 @@ def test_what_waiting_cannot_mend_is_not_repeated(connection, status):
 
 
 def test_a_sealed_gateway_is_not_asked_again(connection):
-    from bandung.gateway.v1 import error_pb2
-
     trailer = (("bandung-error-bin", error_pb2.Error(code="B405").SerializeToString()),)
     call, seen = failing(1, grpc.StatusCode.UNAVAILABLE, trailer)
     with pytest.raises(GatewayError):
@@ -249,3 +255,17 @@ def test_closing_ends_the_wait_for_a_gateway_that_is_away(connection):
         connection.repeatedly(call, None)
     with pytest.raises(GatewayError):
         connection.once(connection.channel.unary_unary("/x/y"), b"")
+
+
+def test_an_answer_that_is_no_table_is_an_error_of_the_gateway(node, ani, monkeypatch):
+    """The attack: a gateway that sends rubbish. Nothing but `GatewayError` may come of it."""
+    monkeypatch.setattr(server_convert, "query_response", lambda _: query_pb2.QueryResponse(table=b"rubbish"))
+    with pytest.raises(GatewayError, match="cannot be read"):
+        ani.query("SELECT")
+
+
+def test_words_outside_ascii_arrive_whole(ani):
+    with pytest.raises(GatewayError) as refused:
+        ani.query("garbled")
+    assert "[WHERE …]" in refused.value.message
+    assert "[WHERE …]" in refused.value.remedy

@@ -5,7 +5,9 @@ from pathlib import Path
 import grpc
 import pytest
 from google.protobuf import descriptor_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_tools import protoc
 
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.party import Principal, Role
@@ -121,8 +123,6 @@ def test_reflection_describes_our_services_and_only_those(node):
 
 
 def test_health_knows_each_service_and_no_other(node):
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
-
     with a_channel(node.address, node.idn.ca, node.idn.issue("auditor/eka")) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         for name in ("", "bandung.gateway.v1.QueryService", "arrow.flight.protocol.FlightService"):
@@ -166,8 +166,6 @@ def test_the_documented_words_are_those_that_are_sent():
 
 
 def test_the_committed_descriptors_are_those_of_the_protos(tmp_path):
-    from grpc_tools import protoc
-
     root = DOCS.parent
     out = tmp_path / "flight.binpb"
     files = [str(p) for p in sorted((root / "proto/arrow").rglob("*.proto"))]

@@ -264,6 +264,15 @@ def test_coefficients_that_single_out_few_records_get_nothing():
     assert "weights" in refused.value.private
 
 
+def test_units_with_many_records_do_not_make_the_others_count_less():
+    table = farms(2, units=12, seasons=4)
+    unbalanced = table.filter([unit % 12 > 5 or n % 4 < 2 for n, unit in enumerate(table["unit"].to_pylist())])
+    for job in (a_job(features=(Term("price", "identity"),)), an_adoption_job(features=(Term("price", "identity"),))):
+        country = indonesia(unbalanced, TrainingRules(allowed=True, cohort_min=2, units_min=6))
+        propose(country, job)
+        step(country, request(job))
+
+
 def test_a_failing_source_keeps_the_charge_and_its_words():
     country = indonesia()
     propose(country)

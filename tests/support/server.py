@@ -44,7 +44,7 @@ SCHEMA = pa.schema(
 class MemoryQueries:
     """Answers any text; words in it choose what goes wrong. Remembers what it was asked.
 
-    `refused`: a refusal with a position; `broken`: an exception with a secret in its text; `slow`: works until it is
+    `refused`: a refusal with a position; `garbled`: one whose words are not ASCII; `broken`: an exception with a secret in its text; `slow`: works until it is
     stopped; `large`: 60 000 rows; `?`: a placeholder.
     """
 
@@ -58,6 +58,8 @@ class MemoryQueries:
         text = request if isinstance(request, str) else request.dataset
         if "refused" in text:
             raise Refusal(ErrorKind.UNKNOWN_COLUMN, "Asked for: nope.", position=(1, 8), private=SECRET)
+        if "garbled" in text:
+            raise Refusal(ErrorKind.SYNTAX)
         if "broken" in text:
             raise RuntimeError(SECRET)
         return Planned(SCHEMA, ("region",) * text.count("?"), 1, 499, "persons@1", "test-1")

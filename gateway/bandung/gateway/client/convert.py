@@ -64,6 +64,7 @@ def plan(message: query_pb2.PlanResponse) -> Plan:
 def result(message: query_pb2.QueryResponse, exchange: str) -> Result:
     """Return a released table with what its metadata tell."""
     table = pa.ipc.open_stream(message.table).read_all()
+    table.validate(full=True)
     metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
     return Result(
         table,

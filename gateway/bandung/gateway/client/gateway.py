@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+import pyarrow as pa
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bandung.gateway.client import convert
 from bandung.gateway.client.connection import Connection, Identity, exchange
+from bandung.gateway.client.errors import GatewayError
 from bandung.gateway.client.values import Dataset, Entry, Head, JobStatus, Plan, Result, StepResult, TableRequest
 from bandung.gateway.domain.agreement import Agreement, AgreementState
 from bandung.gateway.domain.job import Decision, StepKind
@@ -25,6 +27,9 @@ from bandung.gateway.v1 import (
     training_pb2,
     training_pb2_grpc,
 )
+
+M = TypeVar("M")
+V = TypeVar("V")
 
 
 class GatewayClient:
@@ -70,12 +75,12 @@ class GatewayClient:
         """Return the datasets that are open to the caller, by name."""
         request = catalogue_pb2.ListDatasetsRequest()
         response = self._connection.repeatedly(self._catalogue.ListDatasets, request)
-        return tuple(convert.dataset(message) for message in response.datasets)
+        return tuple(_read(convert.dataset, message) for message in response.datasets)
 
     def plan(self, request: str | TableRequest) -> Plan:
         """Return what SQL or a typed request would give and cost; nothing is executed."""
         message = query_pb2.PlanRequest(**convert.asked(request))
-        return convert.plan(self._connection.repeatedly(self._queries.Plan, message))
+        return _read(convert.plan, self._connection.repeatedly(self._queries.Plan, message))
 
     def query(self, sql: str, parameters: Sequence[str] = ()) -> Result:
         """Answer one SQL statement.
@@ -93,7 +98,7 @@ class GatewayClient:
         """Return the agreements that name the caller; all of them to staff of the country."""
         request = agreement_pb2.ListAgreementsRequest()
         response = self._connection.repeatedly(self._agreements.ListAgreements, request)
-        return tuple(convert.agreement(message) for message in response.agreements)
+        return tuple(_read(convert.agreement, message) for message in response.agreements)
 
     def put_agreement(self, agreement: Agreement, reason: str) -> str:
         """Store an agreement or its next version (custodian); return the receipt."""
@@ -108,12 +113,12 @@ class GatewayClient:
     def propose(self, document: bytes) -> JobStatus:
         """Make a signed job known to the country; a job that is known already is returned as it stands."""
         request = training_pb2.ProposeJobRequest(job=document)
-        return convert.proposed(self._connection.repeatedly(self._training.ProposeJob, request))
+        return _read(convert.proposed, self._connection.repeatedly(self._training.ProposeJob, request))
 
     def jobs(self) -> tuple[JobStatus, ...]:
         """Return the jobs known here that the caller may see, newest first."""
         response = self._connection.repeatedly(self._training.ListJobs, training_pb2.ListJobsRequest())
-        return tuple(convert.job(message) for message in response.jobs)
+        return tuple(_read(convert.job, message) for message in response.jobs)
 
     def decide(self, digest: str, decision: Decision, reason: str) -> str:
         """Consent to a job, refuse it, or withdraw consent (custodian); return the receipt."""
@@ -162,4 +167,12 @@ class GatewayClient:
         message = query_pb2.QueryRequest(**convert.asked(request), parameters=parameters)
         exchange_id = exchange()
         response = self._connection.repeatedly(self._queries.Query, message, exchange_id)
-        return convert.result(response, exchange_id)
+        return _read(lambda message: convert.result(message, exchange_id), response)
+
+
+def _read(convert_message: Callable[[M], V], message: M) -> V:
+    """Another country's gateway is not to be trusted to send what it should."""
+    try:
+        return convert_message(message)
+    except (pa.ArrowException, LookupError, ValueError, OSError) as error:
+        raise GatewayError("", "INTERNAL", "The gateway's answer cannot be read.") from error

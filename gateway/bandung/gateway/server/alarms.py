@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
+_LOG = logging.getLogger(__name__)
+
 
 class Alarms:
-    """Runs actions when their time has come. One thread for all calls; actions must be short and not raise."""
+    """Runs actions when their time has come. One thread for all calls; actions must be short."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -51,7 +54,10 @@ class Alarms:
                 if not self._open:
                     return
             for action in due:
-                action()
+                try:
+                    action()
+                except Exception:  # noqa: BLE001 (a brake that fails must not take every other deadline with it)
+                    _LOG.exception("a brake failed")
 
     def _due(self) -> list[Callable[[], None]]:
         """Wait until something is due, or a change; the lock is held. Alarms of finished calls are dropped."""

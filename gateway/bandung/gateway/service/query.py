@@ -68,11 +68,9 @@ class Planned:
 class Answer:
     """A released table and the receipt of its record.
 
-    The schema metadata holds `bandung.member`, `bandung.epoch`, `bandung.policy`, `bandung.columns` (JSON: what each
-    column of the answer is in the release, by its name or alias), `bandung.noise` (JSON, by name in the release),
-    `bandung.columns` (JSON: which statistic or dimension each
-    column shows, as `bandung.noise` names it), `bandung.cost` (JSON: tables charged), `bandung.release` (receipt of the first answer to this plan) and
-    `bandung.receipt` (receipt of this one).
+    The schema metadata holds `bandung.member`, `bandung.epoch`, `bandung.policy`, `bandung.noise` (JSON, by name in
+    the release), `bandung.columns` (JSON: which of those names each column shows), `bandung.cost` (JSON: tables
+    charged), `bandung.release` (receipt of the first answer to this plan) and `bandung.receipt` (receipt of this one).
     """
 
     table: pa.Table
@@ -215,7 +213,6 @@ class QueryDesk:
         metadata = {
             **(release.schema.metadata or {}),
             "bandung.member": self._member,
-            "bandung.columns": json.dumps({o.alias: o.source for o in permitted.statement.presentation.outputs}),
             "bandung.epoch": permitted.epoch.id,
             "bandung.policy": "table-builder",
             "bandung.columns": json.dumps({o.alias: o.source for o in permitted.statement.presentation.outputs}),

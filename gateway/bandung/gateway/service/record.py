@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -54,7 +54,7 @@ class Recorder:
         return Event(kind, self.clock.now(), exchange, principal_uri, body)
 
     @contextmanager
-    def attempt(self, principal_uri: str, exchange: str) -> Iterator[Attempt]:
+    def attempt(self, principal_uri: str, exchange: str) -> Generator[Attempt, None, None]:
         """Run an attempt; on any exception commit its event and charges first.
 
         Raises:

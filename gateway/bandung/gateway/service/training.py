@@ -128,7 +128,7 @@ class TrainingDesk:
             attempt.about = request.about
             record = self._consented(request.job_digest)
             permitted = self._permits.permit(record.signed.job)
-            check_request(request, permitted.job, permitted.epoch)
+            check_request(request, self._keys.member, permitted.job, permitted.epoch)
             with self._turns.setdefault(request.job_digest, threading.Lock()):
                 stored = self._ledger.answer(request.key)
                 if stored is not None:

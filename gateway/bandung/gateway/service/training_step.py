@@ -67,8 +67,8 @@ class StepAnswer:
     receipt: Receipt
 
 
-def check_request(request: StepRequest, job: Job, epoch: Epoch) -> None:
-    """Check the form of a step against its job and the dataset's rules.
+def check_request(request: StepRequest, member: str, job: Job, epoch: Epoch) -> None:
+    """Check the form of a step to `member` against its job and the dataset's rules.
 
     Raises:
         Refusal: JOB_INVALID for the cohort, BAD_REQUEST for the rest.
@@ -76,6 +76,8 @@ def check_request(request: StepRequest, job: Job, epoch: Epoch) -> None:
     cohort = request.cohort
     if list(cohort) != sorted(set(cohort)) or not set(cohort) <= set(job.members):
         raise Refusal(ErrorKind.JOB_INVALID, "The cohort must be members of the job, sorted, without repeats.")
+    if member not in cohort:
+        raise Refusal(ErrorKind.JOB_INVALID, f"The cohort does not hold {member}.")
     if len(cohort) < max(job.cohort_min, epoch.dataset.training.cohort_min):
         raise Refusal(ErrorKind.JOB_INVALID, "The cohort is smaller than the job or the dataset allows.")
     if request.round < 1:
