@@ -34,7 +34,7 @@ def national_table(countries: Countries, data: Path, console: Console, promises:
     truth = _women_by_age_and_method(data)
     cell = rows["15-19", "long"]
     promises.check(
-        "the cell of women aged 15-19 with a long-term method is there, without a value, and says that it is confidential",
+        "women aged 15-19 with a long-term method: the cell is there, has no value, and says that it is confidential",
         holds=cell["count"] is None and cell["CONF_STATUS"] not in {"F", ""},
     )
     released = {key: row["count"] for key, row in rows.items() if row["count"] is not None}
@@ -69,9 +69,9 @@ def three_countries(countries: Countries, data: Path, console: Console, promises
     rates = directly(outcomes, numerator=("using", "Y"), others=("N",), stratum="age_group", reference=reference)
     console.print(_rates_table(rates))
     console.print(
-        "  From released counts alone. First error: the noise that protects the counts; second: sampling, as if simple.\n"
-        "  Standardised to the WHO world population's ages 15-49. Botswana: all women, ever use; the others: married\n"
-        "  women, current use. Levels of Botswana and the others do not compare; the statistics say so in the catalogue.",
+        "  From released counts alone. First error: the noise that protects them; second: sampling, as if simple.\n"
+        "  Standardised to the ages 15-49 of the WHO world population. Botswana asked all women about ever using, the\n"
+        "  others married women about using now: its level does not compare with theirs, as its catalogue entry says.",
         style="dim",
         highlight=False,
     )
@@ -88,12 +88,14 @@ def yields(countries: Countries, console: Console, promises: Promises) -> None:
     """Sums: what a hectare gives in two countries."""
     outcomes = countries.ask(YIELD, "IDN", "PHL")
     table = Table(show_edge=False, pad_edge=False)
-    for name in ("", "farm seasons", "tonnes", "hectares", "kg per hectare"):
+    for name in ("", "farm seasons", "tonnes", "hectares", "kg per hectare", "± noise, at most"):
         table.add_column(name, justify="right" if name else "left")
     for answer in answered(outcomes):
         (row,) = answer.table.to_pylist()
         count, output, area = row["count"], row["sum(output_kg)"], row["sum(area_ha)"]
-        table.add_row(answer.member, f"{count}", f"{output / 1000:,.0f}", f"{area:,.0f}", f"{output / area:,.0f}")
+        relative = [answer.noise_variance(name) / row[name] ** 2 for name in ("sum(output_kg)", "sum(area_ha)")]
+        numbers = (count, output / 1000, area, output / area, output / area * sum(relative) ** 0.5)
+        table.add_row(answer.member, *(f"{number:,.0f}" for number in numbers))
     console.print(table)
     promises.check("both countries released their sums", holds=len(answered(outcomes)) == 2)
 

@@ -137,12 +137,13 @@ def sealed_by_interruption(directory, step):
             fuse.light(0)
             if sealed:
                 assert_sealed(opened.ledger)
-    expected = 1 if sealed else 2
     with a_ledger(directory) as again:
-        assert again.ledger.head()[0] == expected
-        assert again.ledger.remaining("tables", 5) == 5 - expected
-        assert again.ledger.remaining("all", 5) == 6 - expected
-        assert (again.ledger.answer("plan/1") is None) == bool(sealed)
+        size = again.ledger.head()[0]
+        # Who was told that the ledger is sealed may find the whole request written, or nothing of it.
+        assert size == 2 or (size == 1 and sealed)
+        assert again.ledger.remaining("tables", 5) == 5 - size
+        assert again.ledger.remaining("all", 5) == 6 - size
+        assert (again.ledger.answer("plan/1") is None) == (size == 1)
         assert again.ledger.verify() == ()
     return sealed
 

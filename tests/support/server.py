@@ -44,8 +44,8 @@ SCHEMA = pa.schema(
 class MemoryQueries:
     """Answers any text; words in it choose what goes wrong. Remembers what it was asked.
 
-    `refused`: a refusal with a position; `garbled`: one whose words are not ASCII; `broken`: an exception with a secret in its text; `slow`: works until it is
-    stopped; `large`: 60 000 rows; `?`: a placeholder.
+    `refused`: a refusal with a position; `garbled`: one whose words are not ASCII; `broken`: an exception with a
+    secret in its text; `slow`: works until it is stopped; `large`: 60 000 rows; `?`: a placeholder.
     """
 
     recorded: list[tuple[str, str, str, str]] = field(default_factory=list)

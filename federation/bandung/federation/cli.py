@@ -19,7 +19,7 @@ app = subcommands("Countries learn from each other's data; raw rows never leave.
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code; see `docs/operate.md`."""
-    return run(_composed(), arguments)
+    return run(composed(), arguments)
 
 
 @app.callback(invoke_without_command=True)
@@ -36,8 +36,9 @@ def bandung(
         typer.echo(context.get_help())
 
 
-def _composed() -> typer.Typer:
-    from bandung.federation.commands import coordinator, courier, job, model, sandbox
+def composed() -> typer.Typer:
+    """Return the program with all its commands."""
+    from bandung.federation.commands import coordinator, courier, job, model, query, sandbox
     from bandung.federation.commands.init import init
 
     if not app.registered_groups:
@@ -51,6 +52,8 @@ def _composed() -> typer.Typer:
         app.add_typer(courier.app, name="courier")
         app.add_typer(coordinator.app, name="coordinator")
         app.add_typer(sandbox.app, name="sandbox")
+        app.command("query")(query.query)
+        app.command("datasets")(query.datasets)
     return app
 
 

@@ -1,4 +1,4 @@
-"""The two ends of a carriage: what a carrier promises, and the envelope in which its answer travels.
+"""What a carrier promises, and the carrying of one message.
 
 Both ways of being a node, our courier and a stock `flower-supernode` running our ClientApp, call
 `carry_message`, so that they cannot differ.
@@ -7,14 +7,20 @@ Both ways of being a node, our courier and a stock `flower-supernode` running ou
 import importlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from typing import Protocol, cast
 
-from flwr.app import ConfigRecord, RecordDict
+from flwr.app import RecordDict
 
 from bandung.federation.courier.config import CourierConfig
+from bandung.federation.training.envelope import (
+    Answered,
+    Declined,
+    Outcome,
+    Undelivered,
+    outcome_record,
+    requested,
+)
 
-_RECORD: Final = "bandung"
 _logger = logging.getLogger(__name__)
 
 
@@ -53,31 +59,6 @@ class Carrier(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Answered:
-    """The gateway released `payload`."""
-
-    payload: bytes
-
-
-@dataclass(frozen=True)
-class Declined:
-    """The gateway refused, by `code` and `reason`."""
-
-    code: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Undelivered:
-    """The step did not reach the gateway, or its answer did not come back."""
-
-    reason: str
-
-
-Outcome = Answered | Declined | Undelivered
-
-
 def open_carrier(config: CourierConfig) -> Carrier:
     """Make the carrier that `config.carrier` names.
 
@@ -90,38 +71,15 @@ def open_carrier(config: CourierConfig) -> Carrier:
     return factory(config)
 
 
-def request_record(payload: bytes) -> RecordDict:
-    """Wrap the bytes of a step: one ConfigRecord, three Flower objects in all."""
-    return RecordDict({_RECORD: ConfigRecord({"payload": payload})})
-
-
 def carry_message(content: RecordDict, carrier: Carrier) -> RecordDict:
     """Carry one message and wrap what came of it. Never raises: a failure is an answer, too, and at once."""
-    return _wrap(_carry(content, carrier))
+    payload = requested(content)
+    if payload is None:
+        return outcome_record(Declined("malformed", "the message was not a training step"))
+    return outcome_record(_carry(payload, carrier))
 
 
-def outcome(content: RecordDict) -> Outcome:
-    """Unwrap a reply; anything but a well-formed envelope is `Undelivered`."""
-    match _fields(content):
-        case {"kind": "answer", "payload": bytes(payload)}:
-            return Answered(payload)
-        case {"kind": "refused", "code": str(code), "reason": str(reason)}:
-            return Declined(code, reason)
-        case {"kind": "lost", "reason": str(reason)}:
-            return Undelivered(reason)
-        case _:
-            return Undelivered("the node's reply was malformed")
-
-
-def _carry(content: RecordDict, carrier: Carrier) -> Outcome:
-    match _fields(content):
-        case {"payload": bytes(payload)}:
-            return _carried(payload, carrier)
-        case _:
-            return Declined("malformed", "the message was not a training step")
-
-
-def _carried(payload: bytes, carrier: Carrier) -> Outcome:
+def _carry(payload: bytes, carrier: Carrier) -> Outcome:
     try:
         return Answered(carrier.carry(payload))
     except CarrierRefused as refusal:
@@ -132,19 +90,3 @@ def _carried(payload: bytes, carrier: Carrier) -> Outcome:
         # The last line of the node: a defect here must neither end it nor send its words to the coordinator.
         _logger.exception("the carrier failed")
         return Undelivered("the node's carrier failed")
-
-
-def _wrap(result: Outcome) -> RecordDict:
-    match result:
-        case Answered(payload):
-            record = ConfigRecord({"kind": "answer", "payload": payload})
-        case Declined(code, reason):
-            record = ConfigRecord({"kind": "refused", "code": code, "reason": reason})
-        case Undelivered(reason):
-            record = ConfigRecord({"kind": "lost", "reason": reason})
-    return RecordDict({_RECORD: record})
-
-
-def _fields(content: RecordDict) -> dict[str, object]:
-    record = content.get(_RECORD)
-    return dict(record) if isinstance(record, ConfigRecord) else {}

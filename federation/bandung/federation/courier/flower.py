@@ -50,9 +50,9 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from bandung.federation.courier.config import CourierConfig
-from bandung.federation.courier.durable import write_atomically
 from bandung.federation.courier.keys import load_node_key, public_pem
-from bandung.federation.courier.polling import poll_interval_s
+from bandung.federation.training.durable import write_atomically
+from bandung.federation.training.polling import poll_interval_s
 
 _FIRST_RETRY_S: Final = 0.2
 _LONGEST_RETRY_S: Final = 5.0

@@ -7,7 +7,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bandung.federation.courier.durable import write_atomically
+from bandung.federation.training.durable import write_atomically
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Final
 from bandung.federation.courier.carriage import Carrier, carry_message, open_carrier
 from bandung.federation.courier.config import CourierConfig
 from bandung.federation.courier.flower import Delivery, FleetLink, FleetRefusedError, FleetStopped
-from bandung.federation.courier.polling import poll_interval_s
+from bandung.federation.training.polling import poll_interval_s
 
 _UNKNOWN_NODE: Final = 401
 _logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from bandung.federation.courier.durable import write_atomically
+from bandung.federation.training.durable import write_atomically
 from bandung.federation.sandbox.processes import Process
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 

@@ -8,7 +8,6 @@ import signal
 import threading
 from datetime import UTC, datetime
 
-from bandung.federation.courier.durable import write_atomically
 from bandung.federation.superlink.config import CoordinatorConfig
 from bandung.federation.superlink.control import Control, ControlError
 from bandung.federation.superlink.endpoints import JobEndpoints
@@ -16,6 +15,7 @@ from bandung.federation.superlink.jobs import Jobs
 from bandung.federation.superlink.listeners import Listener, flower_app, internal_listener, public_listener
 from bandung.federation.superlink.superexec import Superexec, fresh_home
 from bandung.federation.superlink.turnstile import Turnstile
+from bandung.federation.training.durable import write_atomically
 from bandung.federation.training.exchange import Json
 from bandung.federation.training.journal import JournalError
 

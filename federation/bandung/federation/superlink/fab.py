@@ -8,7 +8,8 @@ from typing import Final
 
 from flwr.cli.build import build_fab_from_files
 
-_APP: Final = "bandung.federation.training.flower_app"
+_SERVER_APP: Final = "bandung.federation.training.flower_app:server_app"
+_CLIENT_APP: Final = "bandung.federation.courier.client_app:client_app"
 _PYPROJECT: Final = f"""\
 [project]
 name = "bandung-training"
@@ -21,8 +22,8 @@ dependencies = []
 publisher = "bandung"
 
 [tool.flwr.app.components]
-serverapp = "{_APP}:server_app"
-clientapp = "{_APP}:client_app"
+serverapp = "{_SERVER_APP}"
+clientapp = "{_CLIENT_APP}"
 
 [tool.flwr.app.config]
 job = ""

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bandung.federation.courier.durable import sync_directory, write_atomically
 from bandung.federation.superlink.control import Control, ControlError
+from bandung.federation.training.durable import sync_directory, write_atomically
 from bandung.federation.training.exchange import JobState, Json
 from bandung.federation.training.journal import DirectoryJournal, JobHeldError, JournalError, job_directory
 

@@ -1,8 +1,8 @@
-"""The Flower app of Bandung: its ServerApp drives a job, its ClientApp carries to the own gateway.
+"""The ServerApp of Bandung: drives one job.
 
-The FAB that a run ships names these two objects and holds nothing else: on both sides the code that runs is
-the installed one. A run is given the digest of its job and no parameter besides, because run parameters are
-not signed.
+The FAB that a run ships names this object and the courier's ClientApp, and holds nothing else: on both sides the
+code that runs is the installed one. A run is given the digest of its job and no parameter besides, because run
+parameters are not signed.
 """
 
 import hashlib
@@ -13,12 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast
 
-from flwr.app import Context, Message
-from flwr.clientapp import ClientApp
+from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from bandung.federation.courier.carriage import carry_message, open_carrier
-from bandung.federation.courier.config import CONFIG_ENV, load_courier_config
 from bandung.federation.training.exchange import Exchange, JobState, Journal
 from bandung.federation.training.flower_exchange import FlowerExchange
 from bandung.federation.training.journal import DirectoryJournal, JournalError, job_directory
@@ -34,7 +31,6 @@ DEFAULT_DRIVER: Final = "bandung.federation.training.driver:drive"
 Driver = Callable[[bytes, Exchange, Journal], None]
 
 server_app = ServerApp()
-client_app = ClientApp()
 
 
 @server_app.main()
@@ -54,17 +50,6 @@ def serve(grid: Grid, context: Context) -> None:
         except Exception as error:
             journal.interrupted(f"{type(error).__name__}: {error}")
             raise
-
-
-@client_app.train()
-def carry(message: Message, context: Context) -> Message:
-    """Carry one message as the courier does, in a process of a stock SuperNode."""
-    del context
-    carrier = open_carrier(load_courier_config(Path(os.environ[CONFIG_ENV])))
-    try:
-        return Message(carry_message(message.content, carrier), reply_to=message)
-    finally:
-        carrier.close()
 
 
 def _job(directory: Path) -> bytes:

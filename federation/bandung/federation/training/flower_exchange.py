@@ -8,10 +8,10 @@ from typing import Final
 from flwr.app import Message
 from flwr.serverapp import Grid
 
-from bandung.federation.courier.carriage import Answered, Declined, Undelivered, outcome, request_record
-from bandung.federation.courier.polling import poll_interval_s
+from bandung.federation.training.envelope import Answered, Declined, Undelivered, outcome_of, request_record
 from bandung.federation.training.exchange import Answer, Lost, Refused, Reply, Traffic
 from bandung.federation.training.flower_inbox import FlowerInbox
+from bandung.federation.training.polling import poll_interval_s
 
 _LONGEST_POLL_S: Final = 0.5
 _ROLL_CALL_S: Final = 2.0
@@ -152,7 +152,7 @@ def _reply(message: Message | None) -> Reply:
         return Lost("the member's node did not finish its reply")
     if message.has_error():
         return Lost(f"Flower reports: {message.error.reason}")
-    match outcome(message.content):
+    match outcome_of(message.content):
         case Answered(payload):
             return Answer(payload)
         case Declined(code, reason):

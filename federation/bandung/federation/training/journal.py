@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-from bandung.federation.courier.durable import write_atomically
+from bandung.federation.training.durable import write_atomically
 from bandung.federation.training.exchange import RESTING_STATES, JobState, Json
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bandung.federation.courier.polling import poll_interval_s
 from bandung.federation.domain.calls import BadCall, Propose, Proposed
 from bandung.federation.domain.progress import Phase
 from bandung.federation.training.exchange import Answer, Lost, Refused, Reply
+from bandung.federation.training.polling import poll_interval_s
 from bandung.gateway.client.jobs import Decision
 
 if TYPE_CHECKING:

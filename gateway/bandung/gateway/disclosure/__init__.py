@@ -1,1 +1,1 @@
-"""Disclosure control: unprotected integers in, releases out. Pure."""
+"""Disclosure control: raw aggregates in, releases out. The only package that makes a `Release`."""

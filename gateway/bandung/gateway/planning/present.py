@@ -43,10 +43,10 @@ def _sorted(release: pa.Table, statement: Statement, epoch: Epoch) -> pa.Table:
     columns = {f"{i}": _sort_key(release, source, epoch) for i, (source, _) in enumerate(order)}
     columns["row"] = pa.array(range(release.num_rows), pa.int64())
     keys = [
-        (f"{i}", "descending" if direction is Direction.DESCENDING else "ascending")
+        (f"{i}", "descending" if direction is Direction.DESCENDING else "ascending", "at_end")
         for i, (_, direction) in enumerate(order)
     ]
-    options = pc.SortOptions([*keys, ("row", "ascending")], null_placement="at_end")
+    options = pc.SortOptions([*keys, ("row", "ascending", "at_end")])
     return release.take(pc.call_function("sort_indices", [pa.table(columns)], options))
 
 

@@ -148,7 +148,7 @@ class _Reader:
         named: dict[str, str] = {}
         for name, node in comparisons:
             if isinstance(node, exp.Placeholder):
-                key = node.name or f"?{id(node)}"
+                key = _key(node)
                 if named.setdefault(key, name) != name:
                     refuse(node, self.text, "Use each parameter for one column only.")
         if named and all(key.isdecimal() for key in named):
@@ -159,7 +159,7 @@ class _Reader:
 
     def _value(self, name: str, node: exp.Expr, keys: list[str]) -> str | Placeholder:
         if isinstance(node, exp.Placeholder):
-            return Placeholder(keys.index(node.name or f"?{id(node)}"))
+            return Placeholder(keys.index(_key(node)))
         if not isinstance(node, exp.Literal):
             refuse(node, self.text, f"Compare {name} with one code in quotes, or with a parameter.")
         return resolve.code(node.this, resolve.dimension(name, self.epoch.dataset), self._place(node))
@@ -192,6 +192,11 @@ class _Reader:
 
     def _place(self, node: exp.Expr) -> Place:
         return position(node, self.text)
+
+
+def _key(node: exp.Placeholder) -> str:
+    """The parameter's name or number; a `?` is a parameter of its own."""
+    return str(node.args.get("this") or f"?{id(node)}")
 
 
 def _conjuncts(node: exp.Expr) -> Iterator[exp.Expr]:
