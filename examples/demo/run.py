@@ -14,13 +14,17 @@ import time
 from pathlib import Path
 
 from countries import left_running, running
-from fetch import fetch
+from fetch import FetchError, fetch
 from ledger_part import ledger
 from pictures import draw
 from promises import Promises
 from rich.console import Console
+from rich.markup import escape
 from statistics_part import national_table, refusals, three_countries, yields
 from training_part import farm_models, use_model
+
+from bandung.gateway.cli.console import Failure
+from bandung.gateway.domain.errors import Refusal
 
 SECONDS_MAX = 120.0
 
@@ -62,7 +66,11 @@ def main() -> int:
     console = Console(width=118, record=True, highlight=False)
     promises = Promises(console)
     began = time.monotonic()
-    moved = story(out, console, promises)
+    try:
+        moved = story(out, console, promises)
+    except (FetchError, Failure, Refusal) as error:
+        console.print(f"[bold red]{escape(str(error))}[/]")
+        return 1
     seconds = time.monotonic() - began
     console.rule("In all")
     promises.check(f"done within {SECONDS_MAX:.0f} seconds", holds=seconds < SECONDS_MAX)

@@ -16,11 +16,11 @@ from bandung.federation.domain.study import Declined, answered
 from bandung.federation.statistics.show import legend, wide
 from bandung.federation.statistics.standardise import Rate, Rates, directly
 
-NATIONAL = "SELECT age_group, method, COUNT(*) FROM family_planning GROUP BY age_group, method"
-TOO_FINE = "SELECT district, age_group, COUNT(*) FROM family_planning GROUP BY district, age_group"
+NATIONAL = "SELECT age_group, method, COUNT(*) AS women FROM family_planning GROUP BY age_group, method"
+TOO_FINE = "SELECT district, age_group, COUNT(*) AS women FROM family_planning GROUP BY district, age_group"
 ONE_PERSON = "SELECT id, age FROM family_planning WHERE age < 17"
-USE = "SELECT age_group, using, COUNT(*) FROM family_planning GROUP BY age_group, using"
-YIELD = "SELECT COUNT(*), SUM(output_kg), SUM(area_ha) FROM rice"
+USE = "SELECT age_group, using, COUNT(*) AS women FROM family_planning GROUP BY age_group, using"
+YIELD = "SELECT COUNT(*) AS harvests, SUM(output_kg) AS kg, SUM(area_ha) AS ha FROM rice"
 METHODS = {"none": [1], "long": [2], "short": [3]}
 
 
@@ -35,9 +35,9 @@ def national_table(countries: Countries, data: Path, console: Console, promises:
     cell = rows["15-19", "long"]
     promises.check(
         "women aged 15-19 with a long-term method: the cell is there, has no value, and says that it is confidential",
-        holds=cell["count"] is None and cell["CONF_STATUS"] not in {"F", ""},
+        holds=cell["women"] is None and cell["CONF_STATUS"] not in {"F", ""},
     )
-    released = {key: row["count"] for key, row in rows.items() if row["count"] is not None}
+    released = {key: row["women"] for key, row in rows.items() if row["women"] is not None}
     promises.check(
         "no released cell stands on one to nine women",
         holds=all(truth[key] == 0 or truth[key] >= 10 for key in released),
@@ -88,13 +88,13 @@ def yields(countries: Countries, console: Console, promises: Promises) -> None:
     """Sums: what a hectare gives in two countries."""
     outcomes = countries.ask(YIELD, "IDN", "PHL")
     table = Table(show_edge=False, pad_edge=False)
-    for name in ("", "farm seasons", "tonnes", "hectares", "kg per hectare", "± noise, at most"):
+    for name in ("", "harvests", "tonnes", "hectares", "kg per hectare", "± noise, at most"):
         table.add_column(name, justify="right" if name else "left")
     for answer in answered(outcomes):
         (row,) = answer.table.to_pylist()
-        count, output, area = row["count"], row["sum(output_kg)"], row["sum(area_ha)"]
-        relative = [answer.noise_variance(name) / row[name] ** 2 for name in ("sum(output_kg)", "sum(area_ha)")]
-        numbers = (count, output / 1000, area, output / area, output / area * sum(relative) ** 0.5)
+        given = row["kg"] / row["ha"]
+        relative = [answer.noise_variance(name) / row[name] ** 2 for name in ("kg", "ha")]
+        numbers = (row["harvests"], row["kg"] / 1000, row["ha"], given, given * sum(relative) ** 0.5)
         table.add_row(answer.member, *(f"{number:,.0f}" for number in numbers))
     console.print(table)
     promises.check("both countries released their sums", holds=len(answered(outcomes)) == 2)

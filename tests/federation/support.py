@@ -190,10 +190,10 @@ class Federation:
         process.start()
         return process
 
-    def wait_online(self, *members: str, timeout_s: float = 40.0) -> None:
+    def wait_online(self, *members: str, timeout_s: float = 60.0) -> None:
         self.wait_until(lambda health: all(health["members"].get(m) for m in members), timeout_s)
 
-    def wait_until(self, condition, timeout_s: float = 30.0) -> None:
+    def wait_until(self, condition, timeout_s: float = 60.0) -> None:
         end = time.monotonic() + timeout_s
         health = None
         with self.client() as client:

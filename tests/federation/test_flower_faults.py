@@ -33,17 +33,17 @@ def _kill_serverapp(federation: Federation) -> None:
 
 def test_a_courier_that_is_killed_is_lost_and_answers_again_after_its_restart(federation: Federation):
     with federation.client() as client:
-        job = client.submit(an_echo_job(["IDN", "PHL"], text="slow 3", rounds=2))
+        job = client.submit(an_echo_job(["IDN", "PHL"], text="slow 5", rounds=2))
         for event in client.events(job):
             if event["type"] == "state" and event["state"] == "RUNNING":
-                time.sleep(1.5)
+                federation.wait_until(lambda _: "carrying" in federation.processes["PHL"].log.read_text())
                 federation.processes["PHL"].stop(signal.SIGKILL)
                 federation.start_courier("PHL")
         first, second = (e["replies"] for e in client.events(job) if e["type"] == "round")
 
-    assert first["IDN"] == ["answer", "IDN:SLOW 3"]
+    assert first["IDN"] == ["answer", "IDN:SLOW 5"]
     assert first["PHL"][0] == "lost"
-    assert second == {"IDN": ["answer", "IDN:SLOW 3"], "PHL": ["answer", "PHL:SLOW 3"]}
+    assert second == {"IDN": ["answer", "IDN:SLOW 5"], "PHL": ["answer", "PHL:SLOW 5"]}
 
 
 def test_a_courier_that_is_told_to_stop_finishes_the_step_at_hand(federation: Federation):
@@ -83,7 +83,7 @@ def test_a_coordinator_that_is_killed_pauses_its_jobs_and_couriers_come_back(fed
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait()
-    psutil.wait_procs(children, timeout=10)
+    psutil.wait_procs(children, timeout=40)
     assert not [child for child in children if child.is_running() and child.status() != "zombie"]
 
     federation.start_coordinator()
@@ -103,7 +103,7 @@ def test_a_coordinator_that_is_told_to_stop_pauses_its_jobs_and_leaves_nothing_b
     began = time.monotonic()
     process.popen.terminate()
     assert process.popen.wait(20) == 0
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 20
     assert not [child for child in children if child.is_running() and child.status() != "zombie"]
 
     federation.start_coordinator()

@@ -112,7 +112,7 @@ class FakeControl:
         self.runs += 1
         return self.runs
 
-    def run_outcome_of(self, run_id: int) -> RunOutcome | None:
+    def run_outcome(self, run_id: int) -> RunOutcome | None:
         del run_id
         return self.ended
 

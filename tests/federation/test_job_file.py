@@ -1,5 +1,6 @@
 import datetime as dt
 import json
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -158,3 +159,9 @@ def test_a_term_is_its_name(name):
 def test_what_is_no_term_is_not_taken_for_one(name):
     with pytest.raises(ValueError, match="none of"):
         Term.parse(name)
+
+
+def test_the_documented_job_file_is_one():
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
+    job = read_job(text.split("```toml\n")[1].split("```")[0], AUTHOR, CREATED)
+    assert job.train_units == (("PHL", 10),)

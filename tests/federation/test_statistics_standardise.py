@@ -98,7 +98,7 @@ def test_countries_that_did_not_answer_have_no_rates() -> None:
 
 
 def test_a_table_by_something_else_is_not_standardised() -> None:
-    with pytest.raises(StandardiseError, match="must be count by region and using alone"):
+    with pytest.raises(StandardiseError, match="must be counts by region and using alone"):
         directly([use("IDN", COUNTS)], numerator=("using", "Y"), others=("N",), stratum="region", reference=REFERENCE)
 
 

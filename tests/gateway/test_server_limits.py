@@ -5,13 +5,15 @@ import time
 from contextlib import contextmanager
 
 import grpc
+import pyarrow.flight as fl
 import pytest
 
 from bandung.gateway.client import GatewayError
 from bandung.gateway.server.alarms import Alarms
 from bandung.gateway.server.door import Limits
+from bandung.gateway.server.flight_pb import flight_pb2
 from bandung.gateway.v1 import error_pb2, query_pb2
-from tests.support.clients import a_channel, a_client
+from tests.support.clients import a_channel, a_client, a_command, a_flight_client
 from tests.support.http2 import connect, send_request, tls_context
 from tests.support.server import SECRET, a_node
 
@@ -101,6 +103,31 @@ def test_a_stream_that_says_nothing_is_ended(node, ani):
         call = channel.stream_stream("/arrow.flight.protocol.FlightService/DoPut")(nothing())
         assert call.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED)
         silence.set()
+
+
+def test_a_client_that_does_not_read_is_ended_and_its_threads_are_free_again(node, ani):
+    """The attack: ask for large answers, read none, until no thread is left for anybody."""
+    with (
+        a_channel(node.address, node.idn.ca, ani) as channel,
+        a_flight_client(node.address, node.idn.ca, ani) as client,
+    ):
+        command = a_command("CommandStatementQuery", query="SELECT huge")
+        ticket = client.get_flight_info(fl.FlightDescriptor.for_command(command)).endpoints[0].ticket.ticket
+        do_get = channel.unary_stream("/arrow.flight.protocol.FlightService/DoGet", flight_pb2.Ticket.SerializeToString)
+        unread = [do_get(flight_pb2.Ticket(ticket=ticket)) for _ in range(2)]
+        assert comes_true(lambda: query_on(channel, "SELECT").code() is grpc.StatusCode.RESOURCE_EXHAUSTED)
+        assert comes_true(lambda: query_on(channel, "SELECT").code() is grpc.StatusCode.OK)
+        for call in unread:
+            call.cancel()
+
+
+def comes_true(condition, within_s=5):
+    end = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def test_an_oversized_message_is_refused_and_the_server_lives(node, ani):

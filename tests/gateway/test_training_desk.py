@@ -385,3 +385,27 @@ def test_a_stored_answer_is_the_answer():
     kept = answers.from_bytes(stored.content)
     assert np.array_equal(kept.values, given.vector.values)
     assert kept.schema == given.vector.schema
+
+
+def test_a_dataset_without_usable_records_is_refused_like_a_small_one():
+    for table in (farms(2).slice(0, 0), farms(2, missing=400)):
+        country = indonesia(table)
+        propose(country)
+        with pytest.raises(Refusal, match="B401"):
+            step(country)
+
+
+def test_consent_withdrawn_while_the_sums_are_computed_keeps_them_at_home():
+    country = indonesia()
+    propose(country)
+    read = country.source.rows
+
+    def withdraw_and_read(query, stop):
+        country.desk.decide(country.custodian, job_digest(a_job()), Decision.WITHDRAWN, "in between", "x")
+        return read(query, stop)
+
+    country.source.rows = withdraw_and_read
+    with pytest.raises(Refusal, match="B305"):
+        step(country)
+    assert country.ledger.answers == {}
+    assert country.ledger.spent["steps/farms@1"] == 1

@@ -66,8 +66,12 @@ def a_declaration(connector: str = "files", relation: str = "farms.csv", **chang
             "area": {
                 "role": "dimension",
                 "source": "place",
-                "codes": [{"code": "31"}, {"code": "32"}, {"code": "odd", "values": ["o'k; DROP TABLE x"]}]
-                + [{"code": "NONE", "label": "None at all", "values": ["None"]}],
+                "codes": [
+                    {"code": "31"},
+                    {"code": "32"},
+                    {"code": "odd", "values": ["o'k; DROP TABLE x"]},
+                    {"code": "NONE", "label": "None at all", "values": ["None"]},
+                ],
                 "missing": "_U",
             },
             "age": {"role": "dimension", "bands": [0, 30, 50, float("inf")]},

@@ -29,6 +29,7 @@ from bandung.gateway.store.system import SystemClock, SystemRandomness
 from tests.support.builders import NOW, an_agreement, an_epoch
 from tests.support.pki import LOOPBACK, Country, Files
 
+_ROWS = {"large": 60_000, "huge": 1_000_000}
 SECRET = "unit-4711-income-99999"
 RECEIPT = Receipt(7, "ab" * 32, 8, "cd" * 32)
 SCHEMA = pa.schema(
@@ -45,7 +46,7 @@ class MemoryQueries:
     """Answers any text; words in it choose what goes wrong. Remembers what it was asked.
 
     `refused`: a refusal with a position; `garbled`: one whose words are not ASCII; `broken`: an exception with a
-    secret in its text; `slow`: works until it is stopped; `large`: 60 000 rows; `?`: a placeholder.
+    secret in its text; `slow`: works until it is stopped; `large`, `huge`: about 1 and 20 MB; `?`: a placeholder.
     """
 
     recorded: list[tuple[str, str, str, str]] = field(default_factory=list)
@@ -73,7 +74,7 @@ class MemoryQueries:
             raise Refusal(ErrorKind.BAD_PARAMETER)
         if isinstance(request, str) and "slow" in request:
             self._work_until(stop)
-        rows = 60_000 if isinstance(request, str) and "large" in request else 2
+        rows = next((rows for word, rows in _ROWS.items() if isinstance(request, str) and word in request), 2)
         columns = [["N", "S"] * (rows // 2), [120, None] * (rows // 2), ["A", "Q"] * (rows // 2)]
         table = pa.table([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
         metadata = {

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from sqlalchemy.dialects import postgresql
 
 from bandung.connectors.base import CellQuery, ContributionQuery, Profile, RowQuery, SourceError, Stop, Stopped, View
+from bandung.connectors.braking import braked
 from bandung.connectors.literals import plain
 from bandung.connectors.profile import profile
 from bandung.connectors.schemas import cell_schema, conform, contribution_schema, row_schema
@@ -107,7 +108,7 @@ class Embedded:
         try:
             with self._lock:
                 cursor = self._database.cursor()
-            with cursor, stop.brake(_interrupter(cursor)):
+            with cursor, braked(stop, _interrupter(cursor)):
                 for name, data in self._registered.items():
                     cursor.register(name, data)
                 yield cursor
@@ -136,7 +137,6 @@ def only_cells(table: pa.Table, query: ContributionQuery) -> pa.Table:
 
 def _interrupter(cursor: duckdb.DuckDBPyConnection) -> Callable[[], None]:
     def interrupt() -> None:
-        # The brake may come a moment after the cursor was closed.
         with suppress(duckdb.Error):
             cursor.interrupt()
 

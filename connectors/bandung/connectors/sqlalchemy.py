@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from bandung.connectors.base import (
     Stopped,
     View,
 )
+from bandung.connectors.braking import braked
 from bandung.connectors.embedded import only_cells
 from bandung.connectors.options import Options
 from bandung.connectors.profile import profile
@@ -119,7 +120,7 @@ class SqlAlchemyConnector:
             raise SourceError("record keys cannot be written here")
         with self._errors(stop), self._engine.connect() as connection:
             connection.execution_options(postgresql_readonly=False)
-            with connection.begin(), stop.brake(_canceller(connection)):
+            with connection.begin(), braked(stop, _canceller(connection)):
                 _replace_keys(connection, table, self._key_namespace, keys)
 
     def close(self) -> None:
@@ -146,15 +147,15 @@ class SqlAlchemyConnector:
 
     def _stream(self, statement: Statement, schema: pa.Schema, stop: Stop) -> Iterator[pa.RecordBatch]:
         with self._reading(stop) as connection:
-            result = connection.execution_options(stream_results=True).execute(statement)
-            for rows in result.partitions(_ROWS_PER_BATCH):
-                yield _batch(rows, schema)
+            with connection.execution_options(stream_results=True).execute(statement) as result:
+                for rows in result.partitions(_ROWS_PER_BATCH):
+                    yield _batch(rows, schema)
 
     @contextmanager
     def _reading(self, stop: Stop) -> Generator[sa.Connection]:
         with self._errors(stop), self._engine.connect() as connection:
             try:
-                with stop.brake(_canceller(connection)):
+                with braked(stop, _canceller(connection)):
                     yield connection
             finally:
                 if stop.stopped:
@@ -239,11 +240,14 @@ def _canceller(connection: sa.Connection) -> Callable[[], None]:
     """Return what stops the statement under way: psycopg's `cancel`, SQLite's `interrupt`, or nothing."""
     driver: Any = connection.connection.driver_connection
     action: Callable[[], None] | None = getattr(driver, "cancel", None) or getattr(driver, "interrupt", None)
-    return action or _cannot_cancel
 
+    def cancel() -> None:
+        # Without an action the statement runs out, and its answer is thrown away.
+        with suppress(connection.dialect.loaded_dbapi.Error):
+            if action is not None:
+                action()
 
-def _cannot_cancel() -> None:
-    """Let the statement run out; its answer is thrown away."""
+    return cancel
 
 
 def _replace_keys(connection: sa.Connection, name: str, namespace: str | None, keys: pa.RecordBatchReader) -> None:

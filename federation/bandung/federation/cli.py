@@ -24,16 +24,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 @app.callback(invoke_without_command=True)
 def bandung(
-    context: typer.Context,
-    *,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and end.")] = False,
+    *, version: Annotated[bool, typer.Option("--version", help="Show the version and end.")] = False
 ) -> None:
     """Countries learn from each other's data; raw rows never leave."""
     if version:
         typer.echo(f"bandung {__version__}")
         raise typer.Exit
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
 
 
 def composed() -> typer.Typer:

@@ -48,6 +48,11 @@ class Answered:
         return tuple(name for name in self._values if name not in self.dimensions)
 
     @property
+    def count(self) -> str | None:
+        """Name of the column that counts records, if there is one."""
+        return next((name for name in self.statistics if self.columns.get(name, name) == "count"), None)
+
+    @property
     def cells(self) -> list[Cell]:
         """The codes of each row, in the order of the dimensions; empty tuples if there are none."""
         return cells_of(self.table, self.dimensions)

@@ -111,7 +111,7 @@ def _alike(outcomes: Sequence[Outcome]) -> tuple[Answered, ...]:
 
 def _values(answer: Answered, statistic: str) -> dict[Cell, _Value]:
     """Return the released values of a column by cell; what is suppressed is not in it."""
-    counts = _count_column(answer)
+    counts = answer.count
     count_variance = answer.noise_variance(counts) if counts else 0.0
     of_cells: list[float | None] = answer.table[counts].to_pylist() if counts else [None] * len(answer.table)
     variance = answer.noise_variance(statistic)
@@ -151,7 +151,3 @@ def _mean(values: Sequence[_Value]) -> tuple[float | None, float | None]:
         for value, count in weighted
     )
     return mean, sqrt(variance)
-
-
-def _count_column(answer: Answered) -> str | None:
-    return next((name for name in answer.statistics if answer.columns.get(name, name) == "count"), None)

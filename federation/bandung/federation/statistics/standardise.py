@@ -87,7 +87,6 @@ def directly(
     others: Sequence[str],
     stratum: str,
     reference: Mapping[str, float],
-    count: str = "count",
 ) -> tuple[Rates, ...]:
     """Standardise each country that answered.
 
@@ -98,7 +97,6 @@ def directly(
             (not stated) are left out.
         stratum: dimension of the strata, for instance `age_group`.
         reference: size of the reference population by stratum, in any unit.
-        count: column of the counts.
 
     Raises:
         StandardiseError: an answer lacks a column, or the reference has no positive total.
@@ -107,7 +105,7 @@ def directly(
     if total <= 0 or min(reference.values()) < 0:
         raise StandardiseError("The reference population must not be negative, nor empty.")
     shares = {code: size / total for code, size in reference.items()}
-    return tuple(_country(answer, numerator, others, stratum, shares, count) for answer in answered(outcomes))
+    return tuple(_country(answer, numerator, others, stratum, shares) for answer in answered(outcomes))
 
 
 def _country(
@@ -116,11 +114,9 @@ def _country(
     others: Sequence[str],
     stratum: str,
     shares: Mapping[str, float],
-    count: str,
 ) -> Rates:
     dimension, code = numerator
-    counts = _counts(answer, stratum, dimension, count)
-    variance = answer.noise_variance(count)
+    counts, variance = _counts(answer, stratum, dimension)
     strata = tuple(
         made
         for name in shares
@@ -132,11 +128,14 @@ def _country(
     return Rates(answer.member, _crude(strata, len(others), variance), _standardised(strata, shares), strata, ())
 
 
-def _counts(answer: Answered, stratum: str, dimension: str, count: str) -> dict[tuple[str, str], float | None]:
-    if set(answer.dimensions) != {stratum, dimension} or count not in answer.statistics:
-        raise StandardiseError(f"{answer.member}: the table must be {count} by {stratum} and {dimension} alone.")
+def _counts(answer: Answered, stratum: str, dimension: str) -> tuple[dict[tuple[str, str], float | None], float]:
+    """Return the released counts by stratum and code, and the variance of the noise on each."""
+    count = answer.count
+    if set(answer.dimensions) != {stratum, dimension} or count is None:
+        raise StandardiseError(f"{answer.member}: the table must be counts by {stratum} and {dimension} alone.")
     columns = (answer.table[name].to_pylist() for name in (stratum, dimension, count))
-    return {(name, code): value for name, code, value in zip(*columns, strict=True)}
+    counts = {(name, code): value for name, code, value in zip(*columns, strict=True)}
+    return counts, answer.noise_variance(count)
 
 
 def _stratum(code: str, numerator: float | None, others: list[float | None], variance: float) -> Stratum | None:

@@ -1,128 +1,120 @@
-"""Perturbation tables: how the count of a cell may change, as published distributions.
+"""Perturbation tables: for each count, the distribution of its change.
 
-The table of the `table-builder` policy is the distribution of maximum entropy among those that hold what is declared:
-the change lies in -D..D, has mean zero and variance V, and no result is negative or in 1..js. Marley and Leaver, "A
-method for confidentialising user-defined tables: statistical properties and a risk-utility analysis", ISI 2011;
-Giessing, "Computational issues in the design of transition probabilities and disclosure risk estimation for additive
-noise", Privacy in Statistical Databases 2016.
-
-Where no distribution of variance V exists for a count, its variance is the nearest one that does.
+The distribution of greatest entropy among those with zero mean, variance V, no change beyond D, no result below
+zero and none in 1..js (Marley and Leaver, ISI World Statistics Congress, 2011; Giessing, Privacy in Statistical
+Databases 2016). Entropy is maximised by p(v) proportional to exp(a v + b v^2), the two multipliers being found by
+Newton's method on the convex dual.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Probabilities = NDArray[np.float64]
+_NEWTON_STEPS_MAX = 200
+_MARGIN = 1e-3
+"""Share of the feasible range of variances that is kept as distance from its ends, where a multiplier is infinite."""
 
-_STEPS_MAX: Final = 200
-_PRECISION: Final = 1e-12
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PTable:
+    """A perturbation table.
 
-class PerturbationTable:
-    """The changes of counts under (D, V, js). Immutable; safe for use by several threads at once.
-
-    Args:
-        noise_max: D, the largest change.
-        variance: V of the change.
-        js: no changed count lies in 1..js.
+    Attributes:
+        changes: -D to D.
+        probabilities: row i is the distribution of the change of a count i; the last row serves all larger counts.
     """
 
-    def __init__(self, noise_max: int, variance: float, js: int) -> None:
-        self.noise_max = noise_max
-        self.variance = variance
-        self.js = js
+    changes: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
 
-    @property
-    def stable_from(self) -> int:
-        """The count from which on every count has the same distribution."""
-        return self.noise_max + self.js + 1
-
-    def row(self, count: int) -> Probabilities:
-        """Return the probabilities of the changes -D..D of a count of at least 1.
-
-        Raises:
-            ValueError: no unbiased change of this count exists. It always does above js.
-        """
-        return _row(self.noise_max, self.variance, self.js, min(count, self.stable_from))
-
-    def changes(self, counts: NDArray[np.int64], uniforms: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Return the change of each count, by the inverse of its cumulative distribution at a number in [0, 1)."""
-        capped = np.minimum(counts, self.stable_from)
-        changes = np.zeros(len(counts), dtype=np.int64)
-        for count in np.unique(capped):
-            mine = capped == count
-            steps = np.cumsum(self.row(int(count)))[:-1]
-            changes[mine] = np.searchsorted(steps, uniforms[mine], side="right") - self.noise_max
-        return changes
+    def perturb(self, counts: NDArray[np.int64], uniform: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the perturbed counts: each count's distribution inverted at its number in [0, 1)."""
+        rows = np.minimum(counts, len(self.probabilities) - 1)
+        cumulative = np.cumsum(self.probabilities, axis=1)[rows]
+        choice = (uniform[:, None] >= cumulative[:, :-1]).sum(axis=1)
+        return counts + self.changes[choice]
 
 
-@lru_cache(maxsize=4096)
-def _row(noise_max: int, variance: float, js: int, count: int) -> Probabilities:
+@lru_cache(maxsize=32)
+def maximum_entropy(noise_max: int, noise_variance: float, noise_js: int) -> PTable:
+    """Return the table of greatest entropy for D = noise_max, V = noise_variance and js = noise_js.
+
+    A count of zero stays zero. Where a small count leaves no room for V, its variance is the nearest that it does
+    leave room for.
+
+    Raises:
+        ValueError: no unbiased distribution exists for some count.
+    """
     changes = np.arange(-noise_max, noise_max + 1)
-    results = changes + count
-    allowed = (results >= 0) & ~((results >= 1) & (results <= js))
-    row = np.zeros(len(changes))
-    row[allowed] = _distribution(changes[allowed].astype(np.float64), variance)
-    row.flags.writeable = False
-    return row
+    rows = [np.where(changes == 0, 1.0, 0.0)]
+    for count in range(1, noise_max + noise_js + 2):
+        results = count + changes
+        support = changes[(results >= 0) & ((results == 0) | (results > noise_js))]
+        row = np.zeros(len(changes))
+        row[support + noise_max] = _distribution(support.astype(np.float64), noise_variance)
+        rows.append(row)
+    return PTable(changes, np.array(rows))
 
 
-def _distribution(support: Probabilities, variance: float) -> Probabilities:
-    """Return the distribution of maximum entropy with mean zero and the variance nearest to the wished one."""
-    below, above = support[support <= 0], support[support >= 0]
-    if not len(below) or not len(above):
-        raise ValueError("no unbiased change exists")
-    narrow, wide = (float(below[-1]), float(above[0])), (float(below[0]), float(above[-1]))
-    if variance <= -narrow[0] * narrow[1] + _PRECISION:
-        return _two_points(support, *narrow)
-    if variance >= -wide[0] * wide[1] - _PRECISION:
-        return _two_points(support, *wide)
-    return _newton(support, variance)
-
-
-def _two_points(support: Probabilities, low: float, high: float) -> Probabilities:
-    """Return the only distribution with mean zero on two points, or on zero alone."""
-    row = np.zeros(len(support))
-    if low == high == 0 or low == 0 or high == 0:
-        row[support == 0] = 1.0
-    else:
-        row[support == low] = high / (high - low)
-        row[support == high] = -low / (high - low)
-    return row
-
-
-def _newton(support: Probabilities, variance: float) -> Probabilities:
-    """Solve the dual of maximum entropy: p is exp(a v + b v^2) up to scale, with the wished moments.
-
-    The dual is convex, so damped Newton steps reach its one minimum (Boyd and Vandenberghe, Convex Optimization, 9.5).
-    """
-    features = np.stack([support, support**2])
-    wished = np.array([0.0, variance])
-    at = np.zeros(2)
-    value, row = _dual(features, wished, at)
-    for _ in range(_STEPS_MAX):
-        gap = features @ row - wished
-        if np.abs(gap).max() < _PRECISION:
+def _distribution(support: NDArray[np.float64], variance: float) -> NDArray[np.float64]:
+    low, high = _variances(support)
+    margin = _MARGIN * (high - low)
+    target = np.array([0.0, min(max(variance, low + margin), high - margin)])
+    moments = np.stack((support, support**2))
+    multipliers = np.zeros(2)
+    for _ in range(_NEWTON_STEPS_MAX):
+        weights = _weights(multipliers, moments)
+        gradient = moments @ weights - target
+        if np.abs(gradient).max() < 1e-13:
             break
-        centred = features - (features @ row)[:, None]
-        step = np.linalg.solve((centred * row) @ centred.T, gap)
-        size = 1.0
-        while size > _PRECISION and _dual(features, wished, at - size * step)[0] > value - 0.25 * size * (gap @ step):
-            size /= 2
-        at = at - size * step
-        value, row = _dual(features, wished, at)
-    return row
+        centred = moments - (moments @ weights)[:, None]
+        step = np.linalg.solve((centred * weights) @ centred.T, gradient).astype(np.float64)
+        multipliers = _line_search(multipliers, step, gradient, moments, target)
+    return _weights(multipliers, moments)
 
 
-def _dual(features: Probabilities, wished: Probabilities, at: Probabilities) -> tuple[float, Probabilities]:
-    exponents = at @ features
+def _line_search(
+    multipliers: NDArray[np.float64],
+    step: NDArray[np.float64],
+    gradient: NDArray[np.float64],
+    moments: NDArray[np.float64],
+    target: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Halve the Newton step until the dual falls enough (Armijo's rule)."""
+    now = _dual(multipliers, moments, target)
+    size = 1.0
+    while size > 1e-10 and _dual(multipliers - size * step, moments, target) > now - 1e-4 * size * (gradient @ step):
+        size /= 2
+    return multipliers - size * step
+
+
+def _dual(multipliers: NDArray[np.float64], moments: NDArray[np.float64], target: NDArray[np.float64]) -> float:
+    exponents = multipliers @ moments
     top = exponents.max()
-    weights = np.exp(exponents - top)
-    return float(np.log(weights.sum()) + top - at @ wished), weights / weights.sum()
+    return float(top + np.log(np.exp(exponents - top).sum()) - multipliers @ target)
+
+
+def _weights(multipliers: NDArray[np.float64], moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    exponents = multipliers @ moments
+    weights = np.exp(exponents - exponents.max())
+    return weights / weights.sum()
+
+
+def _variances(support: NDArray[np.float64]) -> tuple[float, float]:
+    """The least and greatest variance of a distribution with zero mean on the support.
+
+    With mean zero fixed, the variance of a two-point distribution on v < 0 < w is -v w; the least comes from the
+    points next to zero (or from zero itself), the greatest from the outermost ones.
+    """
+    below, above = support[support < 0], support[support > 0]
+    if not (below.size and above.size):
+        raise ValueError("no unbiased perturbation exists: raise D or lower js")
+    least = 0.0 if (support == 0).any() else -below.max() * above.min()
+    return float(least), float(-below.min() * above.max())

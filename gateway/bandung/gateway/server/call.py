@@ -38,6 +38,10 @@ class Call:
             self.cause = cause
             self.stop.set()
 
+    def hang_up(self) -> None:
+        """End the transport's side of the call, whatever it is waiting for."""
+        self.transport.cancel()
+
     @contextmanager
     def desk_records(self) -> Generator[None]:
         """Around a desk that puts its own refusals on the record, so that the door does not do it twice."""

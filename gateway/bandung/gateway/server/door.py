@@ -96,7 +96,10 @@ class Door(grpc.GenericRpcHandler):
 
         def many(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             with self._guarded(method, context) as call:
-                yield from rpc.behaviour(_parsed(rpc, request, call), call)
+                for response in rpc.behaviour(_parsed(rpc, request, call), call):
+                    # Sending may block: a client that does not read must not hold the thread beyond its time.
+                    with call.stop.brake(call.hang_up):
+                        yield response
 
         if rpc.streams_requests:
             if rpc.streams_responses:
@@ -246,11 +249,7 @@ def _parsed(rpc: Rpc, request: Any, call: Call) -> Any:
 
 def _stream(rpc: Rpc, requests: Iterator[bytes], call: Call) -> Iterator[Any]:
     """Parse one by one; a client that stops sending cannot hold the thread beyond its time."""
-
-    def cancel() -> None:
-        call.transport.cancel()
-
-    with call.stop.brake(cancel):
+    with call.stop.brake(call.hang_up):
         for request in requests:
             yield rpc.parse(request)
 

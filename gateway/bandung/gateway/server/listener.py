@@ -50,7 +50,8 @@ class ServerConfig:
         threads: calls that are worked on at once; as many again may wait.
         message_bytes_max, answer_bytes_max: largest message taken in, and sent.
         connection_age_max_s: after this a connection is renewed, so that rotated certificates take hold.
-        handshake_max_s, keepalive_s, keepalive_timeout_s: for weak links: at 32 kbit/s with 20 % loss a handshake takes 42 s.
+        handshake_max_s, keepalive_s, keepalive_timeout_s: for weak links; at 32 kbit/s with 20 % loss a handshake
+            takes 42 s.
         trust_fresh_s: seconds after which changed trust files are noticed.
     """
 

@@ -1,0 +1,119 @@
+"""The files connector: what text means, what is refused, what cannot be reached."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from bandung.connectors.base import OptionError, Recode, RowQuery, SourceError, Stop, View
+from bandung.connectors.files import FilesConnector
+from tests.support.sources import write_file
+
+
+def types(connector: FilesConnector, relation: str) -> dict[str, pa.DataType]:
+    return {field.name: field.type for field in connector.schema(relation)}
+
+
+def test_a_csv_column_is_whole_else_real_else_text(tmp_path: Path):
+    late = "\n".join(f"{row},{row}.5,N,true,1987-01-01" for row in range(30_000))
+    (tmp_path / "rows.csv").write_text(f"a,b,c,d,e\n{late}\nx,y,Z,false,never\n")
+    connector = FilesConnector.open({}, tmp_path, {})
+    assert set(types(connector, "rows.csv").values()) == {pa.string()}
+    (tmp_path / "clean.csv").write_text("a,b,c,d\n1,1.5,N,true\n2,2,Y,false\n")
+    assert types(connector, "clean.csv") == {"a": pa.int64(), "b": pa.float64(), "c": pa.string(), "d": pa.string()}
+    connector.close()
+
+
+def test_null_is_what_the_declaration_says_and_none_is_a_word(tmp_path: Path):
+    (tmp_path / "rows.csv").write_text("a;b\nNone;1\nNA;NA\n;3\n")
+    options = {"delimiter": ";", "null": json.dumps(["NA"])}
+    connector = FilesConnector.open(options, tmp_path, {})
+    view = View("rows.csv", (("a", Recode("a", (("none", ("None",)),), "_U")),), None)
+    assert connector.rows(RowQuery(view, ("a",)), Stop()).read_all()["a"].to_pylist() == ["none", "_U", "_U"]
+    assert connector.schema("rows.csv").field("b").type == pa.int64()
+    connector.close()
+
+
+def test_files_without_a_header_and_with_other_lines_on_top(tmp_path: Path):
+    (tmp_path / "rows.dat").write_text("@relation x\n@data\n007, 2\n008, 3\n")
+    options = {"header": "false", "skip_lines": "2", "names": '["id", "n"]', "text": '["id"]'}
+    connector = FilesConnector.open(options, tmp_path, {})
+    assert types(connector, "rows.dat") == {"id": pa.string(), "n": pa.int64()}
+    units = connector.rows(RowQuery(View("rows.dat", (), "id"), ()), Stop()).read_all()
+    assert units["unit"].to_pylist() == ["007", "008"]
+    connector.close()
+
+
+def test_a_pattern_reads_several_files_as_one(tmp_path: Path):
+    for part in range(3):
+        write_file(pa.table({"id": [part]}), tmp_path / f"part-{part}.parquet")
+    connector = FilesConnector.open({}, tmp_path, {})
+    view = View("part-*.parquet", (), "id")
+    assert connector.profile(view, (), Stop()).rows == 3
+    connector.close()
+
+
+def test_types_beyond_the_plain_ones_are_offered_as_text(tmp_path: Path):
+    table = pa.table({"day": pa.array([0, 1], pa.date32()), "big": pa.array([1, 2], pa.decimal128(38, 0))})
+    write_file(table, tmp_path / "rows.parquet")
+    connector = FilesConnector.open({}, tmp_path, {})
+    assert types(connector, "rows.parquet") == {"day": pa.string(), "big": pa.float64()}
+    view = View("rows.parquet", (("day", Recode("day", (("first", ("1970-01-01",)),), "_U")),), None)
+    assert connector.rows(RowQuery(view, ("day",)), Stop()).read_all()["day"].to_pylist() == ["first", None]
+    connector.close()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"colour": "red"}, {"threads": "many"}, {"header": "yes"}, {"names": "a,b"}, {"memory_mb": "0"}, {"null": "[1]"}],
+)
+def test_a_wrong_option_is_refused_when_the_connector_opens(options: dict[str, str], tmp_path: Path):
+    with pytest.raises(OptionError):
+        FilesConnector.open(options, tmp_path, {})
+
+
+def test_a_file_of_unknown_format_is_refused(tmp_path: Path):
+    (tmp_path / "rows.xyz").write_text("a\n1\n")
+    with pytest.raises(OptionError):
+        FilesConnector.open({}, tmp_path, {}).schema("rows.xyz")
+    forced = FilesConnector.open({"format": "csv"}, tmp_path, {})
+    assert types(forced, "rows.xyz") == {"a": pa.int64()}
+    forced.close()
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet", "rows.arrow"])
+def test_a_damaged_file_is_a_source_error(tmp_path: Path, name: str):
+    (tmp_path / name).write_bytes(b'\xff\xfe\x00garbage,"\n1')
+    with pytest.raises(SourceError):
+        FilesConnector.open({}, tmp_path, {}).schema(name)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet", "rows.arrow"])
+def test_the_engine_of_a_file_can_read_no_other_file(tmp_path: Path, name: str):
+    write_file(pa.table({"a": [1]}), tmp_path / name)
+    (tmp_path / "other.csv").write_text("secret\n1\n")
+    connector = FilesConnector.open({}, tmp_path, {})
+    engine = connector._file(name)._database.cursor()
+    for attempt in (
+        f"SELECT * FROM read_csv('{tmp_path / 'other.csv'}')",
+        f"COPY (SELECT 1) TO '{tmp_path / 'new.csv'}'",
+        "SET enable_external_access=true",
+        "SET threads=64",
+    ):
+        with pytest.raises(duckdb.Error):
+            engine.execute(attempt)
+    connector.close()
+
+
+def test_row_numbers_follow_the_file(tmp_path: Path):
+    write_file(pa.table({"a": range(100_000)}), tmp_path / "rows.parquet")
+    connector = FilesConnector.open({}, tmp_path, {})
+    view = View("rows.parquet", (("a", Recode("a", (("five", (5,)),))),), None)
+    rows = connector.rows(RowQuery(view, ("a",)), Stop()).read_all()
+    assert rows["unit"].to_pylist() == list(range(100_000))
+    assert [row for row, code in enumerate(rows["a"].to_pylist()) if code == "five"] == [5]
+    connector.close()

@@ -1,0 +1,169 @@
+"""The gateway's own copy: locked down, interruptible, and never half written."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from bandung.connectors.base import CellQuery, ContributionQuery, KeyColumn, Measure, RowQuery, Stop, Stopped
+from bandung.gateway.domain.dataset import Dataset
+from bandung.gateway.domain.errors import ErrorKind, Refusal
+from bandung.gateway.store.snapshot import RELATION, SnapshotFiles
+from tests.support.builders import a_dataset
+
+KEYS = (2**63 - 1, -(2**63), 2**63 - 1, -1, 2**32, -(2**32) - 1)
+
+
+def a_batch(dataset: Dataset, incomes: list[int | None], **changes: list[object]) -> pa.RecordBatch:
+    count = len(incomes)
+    columns = {
+        "unit": [f"P{index // 2}" for index in range(count)],
+        "record_key": [KEYS[index % len(KEYS)] for index in range(count)],
+        "region": ["S", "N"] * (count // 2),
+        "sex": ["F"] * count,
+        "age_group": ["15-29"] * count,
+        "income": incomes,
+    } | changes
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def write(snapshots: SnapshotFiles, batch: pa.RecordBatch, dataset: Dataset | None = None) -> None:
+    snapshots.write(dataset or a_dataset(), 1, [batch], batch.schema)
+
+
+@pytest.fixture
+def snapshots(tmp_path: Path) -> SnapshotFiles:
+    return SnapshotFiles(tmp_path, memory_mib_max=256, threads_max=2)
+
+
+def view():
+    return replace(a_dataset().snapshot_view(RELATION), key=KeyColumn("record_key"))
+
+
+def test_sums_of_keys_are_exact_beyond_64_bits(snapshots: SnapshotFiles):
+    write(snapshots, a_batch(a_dataset(), [1] * 600))
+    with_cells = snapshots.open("persons", 1)
+    cells = with_cells.cells(CellQuery(view(), (), (), ()), Stop())
+    assert cells["key"].to_pylist() == [sum(KEYS) * 100]
+    by_region = with_cells.cells(CellQuery(view(), ("region",), (), (Measure("income", optional=True),)), Stop())
+    assert {row["region"]: int(row["income.key"]) for row in by_region.to_pylist()} == {
+        "S": sum(KEYS[::2]) * 100,
+        "N": sum(KEYS[1::2]) * 100,
+    }
+    rows = with_cells.rows(RowQuery(view(), ()), Stop()).read_all()
+    assert sorted(rows["record_key"].to_pylist()) == sorted(KEYS * 100)
+    with_cells.close()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"region": ["nowhere", "N"]}, {"region": [None, "N"]}, {"unit": [None, "P1"]}, {"income": [None, 1]}]
+)
+def test_a_row_outside_the_declaration_stops_the_writing_and_leaves_nothing(
+    snapshots: SnapshotFiles, tmp_path: Path, changes: dict[str, list[object]]
+):
+    with pytest.raises(Refusal) as caught:
+        write(snapshots, a_batch(a_dataset(), [1, 2], **changes))
+    assert caught.value.kind is ErrorKind.DATA_VIOLATES_DECLARATION
+    assert "nowhere" not in caught.value.message
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_writer_that_dies_leaves_the_old_epoch_as_it_was(snapshots: SnapshotFiles, tmp_path: Path):
+    write(snapshots, a_batch(a_dataset(), [1, 2]))
+    before = (tmp_path / "persons" / "1.duckdb").read_bytes()
+
+    def dying() -> Iterator[pa.RecordBatch]:
+        yield a_batch(a_dataset(), [3, 4])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        snapshots.write(a_dataset(), 1, dying(), a_batch(a_dataset(), [3, 4]).schema)
+    assert (tmp_path / "persons" / "1.duckdb").read_bytes() == before
+    assert [path.name for path in (tmp_path / "persons").iterdir()] == ["1.duckdb"]
+
+
+def test_codes_with_quotes_are_codes_and_nothing_else(snapshots: SnapshotFiles):
+    odd = "N'); DROP TABLE data; --"
+    dataset = a_dataset()
+    region = replace(dataset.columns[0], codes=(replace(dataset.dimensions[0].codes[0], code=odd),))
+    changed = replace(dataset, columns=(region, *dataset.columns[1:]))
+    write(snapshots, a_batch(dataset, [1, 2], region=[odd, odd]), changed)
+    opened = snapshots.open("persons", 1)
+    cells = opened.cells(CellQuery(view(), ("region",), (("region", odd),), ()), Stop())
+    assert cells.select(["region", "rows"]).to_pylist() == [{"region": odd, "rows": 2}]
+    opened.close()
+
+
+def test_the_engine_can_touch_nothing_but_its_own_file(snapshots: SnapshotFiles, tmp_path: Path):
+    write(snapshots, a_batch(a_dataset(), [1, 2]))
+    opened = snapshots.open("persons", 1)
+    engine = opened._database.cursor()
+    for attempt in (
+        "SELECT * FROM read_csv('/etc/passwd')",
+        f"COPY (SELECT 1) TO '{tmp_path / 'out.csv'}'",
+        "ATTACH ':memory:' AS other (TYPE sqlite)",
+        "SET enable_external_access=true",
+        "SET memory_limit='1TB'",
+        "INSTALL httpfs",
+        "DELETE FROM data",
+    ):
+        with pytest.raises(duckdb.Error):
+            engine.execute(attempt)
+    opened.close()
+
+
+def test_a_request_given_up_stops_the_running_statement(snapshots: SnapshotFiles):
+    dataset = a_dataset()
+    count = 400_000
+    batch = pa.RecordBatch.from_pydict(
+        {
+            "unit": pa.array(range(count)),
+            "record_key": pa.array(range(count)),
+            "region": ["N", "S"] * (count // 2),
+            "sex": ["F"] * count,
+            "age_group": ["15-29"] * count,
+            "income": pa.array([index * 7919 % 1000 for index in range(count)]),
+        }
+    )
+    write(snapshots, batch, dataset)
+    opened = snapshots.open("persons", 1)
+    measures = tuple(Measure("income", signed=True) for _ in range(9))
+    query = ContributionQuery(view(), ("region",), (), measures, 9)
+    stop = Stop()
+    threading.Timer(0.1, stop.set).start()
+    started = time.monotonic()
+
+    def ask_on() -> None:
+        for _ in range(50):
+            opened.contributions(query, stop)
+
+    with pytest.raises(Stopped):
+        ask_on()
+    assert time.monotonic() - started < 5
+    assert opened.cells(CellQuery(view(), (), (), ()), Stop())["rows"].to_pylist() == [count]
+    opened.close()
+
+
+def test_many_threads_share_one_snapshot(snapshots: SnapshotFiles):
+    write(snapshots, a_batch(a_dataset(), [5] * 100))
+    opened = snapshots.open("persons", 1)
+    answers: list[list[int]] = []
+
+    def ask() -> None:
+        for _ in range(5):
+            answers.append(opened.cells(CellQuery(view(), (), (), ()), Stop())["rows"].to_pylist())
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [[100]] * 40
+    opened.close()
