@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ EXAMPLES = ROOT / "examples"
 DECLARATIONS = ["family_planning/bgd", "family_planning/bwa", "family_planning/idn", "rice/idn", "rice/phl"]
 JOBS = ["family_planning/job", "rice/job", "rice/job_all"]
 COMMON = {
-    "family_planning": {"age_group", "children", "using", "age", "age_decades"},
+    "family_planning": {"age_group", "children", "uses", "age", "age_decades"},
     "rice": {"farm_size", "output_kg", "area_ha", "labour_days", "fertiliser_kg"},
 }
 
@@ -65,7 +66,7 @@ def test_the_declaration_is_valid_and_maps_the_common_variables(name: str) -> No
 
 def test_common_dimensions_have_the_same_codes_in_every_country() -> None:
     countries = [a_declaration(f"family_planning/{country}") for country in ("idn", "bgd", "bwa")]
-    for name in ("age_group", "children", "using"):
+    for name in ("age_group", "children", "uses"):
         lists = [[code.code for code in d.column(name).codes if code.code != "_U"] for d in countries]  # type: ignore[union-attr]
         assert lists[0] == lists[1] == lists[2], name
 
@@ -127,7 +128,7 @@ def test_the_demonstrations_own_logit_is_at_the_maximum(data: Path) -> None:
     terms |= {f"children={n}{'+' if n == 3 else ''}": rows["children"] == n for n in (1, 2, 3)}
     linear = rows["country"].map({c: fit.coefficients[f"intercept[{c}]"] for c in ("IDN", "BGD", "BWA")})
     linear = linear + sum(fit.coefficients[name] * column for name, column in terms.items())
-    residual = rows["using"] - 1 / (1 + np.exp(-linear))
+    residual = rows["uses"] - 1 / (1 + np.exp(-linear))
     assert max(abs((residual * column).sum()) for column in terms.values()) < 1e-6
     assert residual.groupby(rows["country"]).sum().abs().max() < 1e-6
 
@@ -138,3 +139,20 @@ def test_the_gain_is_large_with_few_farms_and_fades_with_many(data: Path) -> Non
     few, many = pooled.gain(rows, 10, splits=60), pooled.gain(rows, None, splits=60)
     assert few.mean_percent > 15
     assert few.mean_percent > many.mean_percent > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_demonstration_keeps_every_promise(tmp_path: Path, data: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "demo" / "run.py"), "--out", str(tmp_path / "out")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=380,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert "0 broken" in (tmp_path / "out" / "report.txt").read_text()
+    for picture in ("rates.png", "models.png"):
+        assert (tmp_path / "out" / picture).read_bytes().startswith(b"\x89PNG")

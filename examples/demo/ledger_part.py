@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import groupby
 
 from countries import Countries
 from promises import Promises
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from bandung.federation.domain.model_card import ModelCard
-
-SHOWN = 9
+from bandung.gateway.client.values import Entry
 
 
 def ledger(
@@ -22,13 +23,16 @@ def ledger(
     with countries.client(country, f"{country}/auditor") as gateway:
         entries = list(gateway.ledger())
         head = gateway.head()
-    table = Table(show_edge=False, pad_edge=False)
-    for name in ("entry", "time", "kind", "by", "about"):
-        table.add_column(name, justify="right" if name == "entry" else "left", no_wrap=True)
-    for entry in entries[-SHOWN:]:
-        who = entry.principal.removeprefix("spiffe://")
-        table.add_row(str(entry.index), entry.at[11:19], entry.kind, who, _about(entry.body))
-    console.print(f"  The last {SHOWN} of {len(entries)} entries at {country}, as its auditor sees them:")
+    table = Table(box=SIMPLE_HEAD)
+    for name in ("entries", "time", "kind", "by", "about"):
+        table.add_column(name, no_wrap=True)
+    for (kind, who, about), group in groupby(entries, _what):
+        same = list(group)
+        places = f"{same[0].index}" if len(same) == 1 else f"{same[0].index}-{same[-1].index}"
+        table.add_row(
+            places, same[0].at[11:19], kind, who.removeprefix("spiffe://").replace(".sandbox.example", ""), about
+        )
+    console.print(f"  The {len(entries)} entries at {country}, as its auditor sees them:")
     console.print(table)
     console.print(f"  Merkle tree of {head.size} leaves, root {head.root[:32]}…", style="dim", highlight=False)
     receipts = [answer.receipt for answer in countries.answers if answer.member == country]
@@ -45,9 +49,9 @@ def ledger(
     )
 
 
-def _about(body: str) -> str:
-    """Return what a reader wants first of an event's body."""
-    fields = json.loads(body)
-    parts = [str(fields[key]) for key in ("epoch", "code", "decision", "round") if key in fields]
+def _what(entry: Entry) -> tuple[str, str, str]:
+    """Return what a reader wants of an entry: the kind of event, who caused it, and what it is about."""
+    fields = json.loads(entry.body)
+    parts = [str(fields[key]) for key in ("epoch", "code", "decision") if key in fields]
     parts += [f"by {', '.join(fields['group_by'])}"] if fields.get("group_by") else []
-    return " ".join(parts)
+    return entry.kind, entry.principal, " ".join(parts)

@@ -37,7 +37,7 @@ def _rates(path: Path, rates: tuple[Rates, ...]) -> Path:
             color=COLOURS[rate.member],
             label=NAMES[rate.member],
         )
-    by_age.set(title="Use of contraception by age, from released counts", ylim=(0, 1), xlabel="age")
+    by_age.set(title="Use of contraception by age, from released counts (95 % intervals)", ylim=(0, 1), xlabel="age")
     by_age.legend(frameon=False)
     _overall(overall, rates)
     figure.savefig(path, dpi=150)
@@ -59,7 +59,7 @@ def _overall(axes: Axes, rates: tuple[Rates, ...]) -> None:
                     mfc=COLOURS[rate.member] if which == "crude" else "white",
                 )
     axes.set_yticks([-place for place in range(len(rates))], [rate.member for rate in rates])
-    axes.set(title="● crude   □ age-standardised", xlim=(0.2, 0.8))
+    axes.set(title="● crude   □ age-standardised", xlim=(0.2, 0.8), xlabel="share of women")
 
 
 def _models(path: Path, use: ModelCard, gains: dict[str, Gain]) -> Path:
@@ -81,6 +81,6 @@ def _models(path: Path, use: ModelCard, gains: dict[str, Gain]) -> Path:
     errors = [series for gain in gains.values() for series in (gain.alone, gain.together)]
     labels = [f"{name}\n{how}" for name in gains for how in ("alone", "together")]
     farms.boxplot(errors, tick_labels=labels, showfliers=False)
-    farms.set(title="Rice, Philippines: error on held-out farms, 200 splits", ylabel="RMSE of log output")
+    farms.set(title="Rice, Philippines: held-out error, 200 splits", ylabel="RMSE of log output")
     figure.savefig(path, dpi=150)
     return path

@@ -9,17 +9,18 @@ import pandas as pd
 import pooled
 from countries import Countries
 from promises import Promises
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bandung.federation.domain.study import Declined, answered
-from bandung.federation.statistics.show import legend, wide
+from bandung.federation.domain.study import Answered, Declined, answered
+from bandung.federation.statistics.show import SUPPRESSED
 from bandung.federation.statistics.standardise import Rate, Rates, directly
 
 NATIONAL = "SELECT age_group, method, COUNT(*) AS women FROM family_planning GROUP BY age_group, method"
 TOO_FINE = "SELECT district, age_group, COUNT(*) AS women FROM family_planning GROUP BY district, age_group"
 ONE_PERSON = "SELECT id, age FROM family_planning WHERE age < 17"
-USE = "SELECT age_group, using, COUNT(*) AS women FROM family_planning GROUP BY age_group, using"
+USE = "SELECT age_group, uses, COUNT(*) AS women FROM family_planning GROUP BY age_group, uses"
 YIELD = "SELECT COUNT(*) AS harvests, SUM(output_kg) AS kg, SUM(area_ha) AS ha FROM rice"
 METHODS = {"none": [1], "long": [2], "short": [3]}
 
@@ -27,9 +28,9 @@ METHODS = {"none": [1], "long": [2], "short": [3]}
 def national_table(countries: Countries, data: Path, console: Console, promises: Promises) -> None:
     """Indonesia alone: method by age. Three women make a cell too small to be shown."""
     outcomes = countries.ask(NATIONAL, "IDN")
-    console.print(wide(outcomes))
-    console.print(legend(outcomes), style="dim", highlight=False)
     (answer,) = answered(outcomes)
+    console.print(_crosstab(answer))
+    console.print(f"  {SUPPRESSED}  suppressed to keep it confidential", style="dim")
     rows = {(row["age_group"], row["method"]): row for row in answer.table.to_pylist()}
     truth = _women_by_age_and_method(data)
     cell = rows["15-19", "long"]
@@ -66,7 +67,7 @@ def three_countries(countries: Countries, data: Path, console: Console, promises
     """Use of contraception in three countries, crude and as if all had the same ages."""
     outcomes = countries.ask(USE, "IDN", "BGD", "BWA")
     reference = tomllib.loads((data / "family_planning" / "reference.toml").read_text())["weights"]
-    rates = directly(outcomes, numerator=("using", "Y"), others=("N",), stratum="age_group", reference=reference)
+    rates = directly(outcomes, numerator=("uses", "Y"), others=("N",), stratum="age_group", reference=reference)
     console.print(_rates_table(rates))
     console.print(
         "  From released counts alone. First error: the noise that protects them; second: sampling, as if simple.\n"
@@ -87,7 +88,7 @@ def three_countries(countries: Countries, data: Path, console: Console, promises
 def yields(countries: Countries, console: Console, promises: Promises) -> None:
     """Sums: what a hectare gives in two countries."""
     outcomes = countries.ask(YIELD, "IDN", "PHL")
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD)
     for name in ("", "harvests", "tonnes", "hectares", "kg per hectare", "± noise, at most"):
         table.add_column(name, justify="right" if name else "left")
     for answer in answered(outcomes):
@@ -108,8 +109,22 @@ def _women_by_age_and_method(data: Path) -> dict[tuple[str, str], int]:
     return pd.crosstab(ages, methods).stack().to_dict()
 
 
+def _crosstab(answer: Answered) -> Table:
+    """Return a table with the first dimension down and the second across."""
+    down, across = answer.dimensions
+    values = dict(zip(answer.cells, answer.table[answer.statistics[0]].to_pylist(), strict=True))
+    columns = list(dict.fromkeys(code for _, code in values))
+    table = Table(box=SIMPLE_HEAD)
+    for name in (down, *(f"{across}: {code}" for code in columns)):
+        table.add_column(name, justify="left" if name == down else "right")
+    for row in dict.fromkeys(code for code, _ in values):
+        cells = [values[row, code] for code in columns]
+        table.add_row(row, *(SUPPRESSED if cell is None else f"{cell}" for cell in cells))
+    return table
+
+
 def _rates_table(rates: tuple[Rates, ...]) -> Table:
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD)
     table.add_column("Use of contraception, %")
     table.add_column("crude", justify="right")
     table.add_column("± noise ± sampling", justify="right", style="dim")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pooled
 from countries import Countries
 from promises import Promises
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bandung.federation.commands.watch import watch
 from bandung.federation.domain.job_file import certificate_uri, read_job, sign
 from bandung.federation.domain.model_card import ModelCard
 from bandung.gateway.client.jobs import Decision, read_envelope
@@ -25,7 +27,7 @@ CONSENT_WAIT_S = 30.0
 def use_model(countries: Countries, data: Path, console: Console, promises: Promises) -> ModelCard:
     """A logistic model of three countries, checked against one of all rows in one place."""
     card = train(countries, data / "family_planning" / "job.toml", console)
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD)
     table.add_column("log odds of use")
     for name in ("estimate", "std. error", "95 % interval", "pooled rows", "difference"):
         table.add_column(name, justify="right")
@@ -97,12 +99,34 @@ def train(countries: Countries, job_file: Path, console: Console) -> ModelCard:
         submitted = coordinator.submit(document)
         digest = read_envelope(document).digest
         consents = [custodians.submit(consent, countries, member, digest) for member in job.members]
-        watch(coordinator.events(submitted), as_json=False)
+        follow(coordinator.events(submitted), console)
         for said in consents:
             console.print(f"  {said.result()}", style="dim", highlight=False)
         card = ModelCard.from_json(coordinator.card(submitted))
     countries.bytes += card.bytes_moved
     return card
+
+
+def follow(events: Iterable[dict[str, Any]], console: Console) -> None:
+    """Say what happens to a job: a line for whatever changes, one for each step."""
+    answered: list[str] = []
+    moved = 0
+    for event in events:
+        match event["type"]:
+            case "phase":
+                said = f": {event['reason']}" if event.get("reason") else ""
+                console.print(f"  {event['phase'].lower().replace('_', ' ')}{said}", style="dim")
+            case "round":
+                moved += event["bytes"]
+                answered.append(event["member"] + ("" if event["outcome"] == "answer" else f" {event['outcome']}"))
+            case "step":
+                said = f"step {event['step']}: sums of {', '.join(sorted(answered))}"
+                console.print(f"  {said}; largest change of a coefficient {event['change']:.1g}", style="dim")
+                answered.clear()
+            case "state" if event["state"] not in {"SUBMITTED", "RUNNING"}:
+                console.print(f"  {event['state'].lower()}, {moved / 1000:.1f} kB", style="dim")
+            case _:
+                pass
 
 
 def consent(countries: Countries, country: str, job: str) -> str:
@@ -124,8 +148,8 @@ def _distance(found: dict[str, float], true: dict[str, float]) -> float:
 
 
 def _farm_table(cards: dict[str, ModelCard], gains: dict[str, pooled.Gain]) -> Table:
-    table = Table(show_edge=False, pad_edge=False)
-    for name in ("PHL trains on", "measured in"):
+    table = Table(box=SIMPLE_HEAD)
+    for name in ("PHL\ntrains on", "measured\nin"):
         table.add_column(name)
     for name in ("alone", "together", "change"):
         table.add_column(name, justify="right")

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import tomllib
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from bandung.connectors.base import Banded, FixedPoint, Recode
 from bandung.gateway.domain.dataset import Code, ColumnRole, Dimension, Measure, Mode
 from bandung.gateway.domain.declaration import parse_declaration
+from bandung.gateway.domain.declaration_form import (
+    CodeEntry,
+    DatasetSection,
+    DimensionForm,
+    MeasureForm,
+    PolicySection,
+    SourceSection,
+    TrainingSection,
+    UnitSection,
+)
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.policy import TableBuilder, TrainingRules
 
@@ -260,3 +272,18 @@ def test_a_live_dataset_of_rows_needs_a_key_from_the_source():
 
 def test_training_is_forbidden_unless_it_is_allowed():
     assert parse_declaration(declared(training=None), "/data").training == TrainingRules(allowed=False)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [DatasetSection, SourceSection, UnitSection, CodeEntry, DimensionForm, MeasureForm, PolicySection, TrainingSection],
+)
+def test_every_key_is_documented(form: type[BaseModel]):
+    text = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text()
+    assert [key for key in form.model_fields if f"`{key}`" not in text and f"`{key} " not in text] == []
+
+
+def test_the_documented_example_is_a_declaration():
+    text = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text()
+    example = text.split("```toml\n")[1].split("```")[0]
+    assert parse_declaration(tomllib.loads(example), "/data").name == "family_planning"

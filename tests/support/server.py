@@ -226,8 +226,15 @@ class Node:
 
 
 @contextmanager
-def a_node(directory: Path, *, limits: Limits | None = None, **changes: Any) -> Iterator[Node]:
-    """Run a gateway of IDN that trusts IDN and an (unconstrained, hence dangerous) authority of BGD."""
+def a_node(
+    directory: Path, *, desks: Desks | None = None, limits: Limits | None = None, **changes: Any
+) -> Iterator[Node]:
+    """Run a gateway of IDN that trusts IDN and an (unconstrained, hence dangerous) authority of BGD.
+
+    Args:
+        desks: real ones, instead of those in memory.
+        changes: of `ServerConfig`.
+    """
     idn = Country(directory / "idn", "IDN")
     bgd = Country(directory / "bgd", "BGD", constrained=False)
     trust = directory / "trust"
@@ -248,7 +255,7 @@ def a_node(directory: Path, *, limits: Limits | None = None, **changes: Any) -> 
         trust_fresh_s=0.0,
         **changes,
     )
-    desks = Desks(queries, MemoryCatalogue(), agreements, training, MemoryLedger())  # type: ignore[arg-type]
+    desks = desks or Desks(queries, MemoryCatalogue(), agreements, training, MemoryLedger())  # type: ignore[arg-type]
     server = serve(config, desks, SystemClock(), SystemRandomness())
     try:
         yield Node(server, directory, idn, bgd, listener, queries, agreements, training)

@@ -146,10 +146,9 @@ class SqlAlchemyConnector:
             return pa.Table.from_batches([_batch(connection.execute(statement).all(), schema)])
 
     def _stream(self, statement: Statement, schema: pa.Schema, stop: Stop) -> Iterator[pa.RecordBatch]:
-        with self._reading(stop) as connection:
-            with connection.execution_options(stream_results=True).execute(statement) as result:
-                for rows in result.partitions(_ROWS_PER_BATCH):
-                    yield _batch(rows, schema)
+        with self._reading(stop) as connection, _streamed(connection, statement) as result:
+            for rows in result.partitions(_ROWS_PER_BATCH):
+                yield _batch(rows, schema)
 
     @contextmanager
     def _reading(self, stop: Stop) -> Generator[sa.Connection]:
@@ -222,6 +221,10 @@ def _plain(type_: sa.types.TypeEngine[Any]) -> pa.DataType | None:
         return None
     known = ((sa.Boolean, pa.bool_()), (sa.Integer, pa.int64()), (sa.Float, pa.float64()), (sa.String, pa.string()))
     return next((plain for kind, plain in known if isinstance(type_, kind)), None)
+
+
+def _streamed(connection: sa.Connection, statement: Statement) -> sa.CursorResult[*tuple[Any, ...]]:
+    return connection.execution_options(stream_results=True).execute(statement)
 
 
 def _batch(rows: Sequence[sa.Row[Any]], schema: pa.Schema) -> pa.RecordBatch:

@@ -111,12 +111,14 @@ def _members(path: Path, principal: str, ids: str) -> tuple[Member, ...]:
 def _ask(members: tuple[Member, ...], sql: str, parameters: list[str]) -> tuple[Outcome, ...]:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
+    from rich.table import Column
 
     from bandung.federation.statistics.fan_out import ask
     from bandung.federation.statistics.show import line
 
     console = Console(stderr=True)
-    columns = (SpinnerColumn(finished_text="•"), TextColumn("{task.fields[member]}  {task.description}", markup=False))
+    reason = TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold"))
+    columns = (SpinnerColumn(finished_text="•"), TextColumn("{task.fields[member]}"), reason)
     with Progress(*columns, console=console) as progress:
         tasks = {member.id: progress.add_task("asked", total=1, member=member.id) for member in members}
         return ask(
@@ -136,8 +138,11 @@ def _print_tables(outcomes: tuple[Outcome, ...], total: Pooled | None) -> None:
 
     from bandung.federation.statistics.show import legend, wide
 
+    table = wide(outcomes, total)
     console = Console()
-    console.print(wide(outcomes, total))
+    # A table is shown whole: wider than the screen rather than with its numbers cut off.
+    console.width = max(console.width, console.measure(table, options=console.options.update(width=10_000)).maximum)
+    console.print(table)
     console.print(legend(outcomes), style="dim", highlight=False)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
+import threading
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -26,8 +27,10 @@ def up(
     """Start a federation and return when all of it is healthy. Writes DIR/sandbox.json."""
     from bandung.federation.sandbox.lifecycle import up as start
 
-    signal.signal(signal.SIGTERM, _interrupt)
-    sandbox = start(directory, members, wait_s, lambda text: typer.echo(f"  {text} …", err=True))
+    given_up = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: given_up.set())
+    sandbox = start(directory, members, wait_s, lambda text: typer.echo(f"  {text} …", err=True), given_up.is_set)
     for name, node in sandbox.members.items():
         typer.echo(f"{name}  {node.flight_uri}")
     typer.echo(f"coordinator  {sandbox.coordinator.address}")
@@ -68,7 +71,3 @@ def down(directory: DirectoryArgument) -> None:
 
     stop(directory.resolve())
     typer.echo("Everything of the sandbox is stopped.")
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt

@@ -69,7 +69,12 @@ class _Display:
             self._tasks[member] = self._progress.add_task(member, total=event["rounds_max"], said="")
         self._progress.update(self._tasks[member], completed=event["step"], said=said)
         if self._progress.disable:
-            self._console.print(f"step {event['step']} of at most {event['rounds_max']}: {member} {said}")
+            what = (
+                "evaluation"
+                if event["kind"] == "evaluate"
+                else f"step {event['step']} of at most {event['rounds_max']}"
+            )
+            self._console.print(f"{what}: {member} {said}", highlight=False)
 
 
 def _line(event: dict[str, Any]) -> str:

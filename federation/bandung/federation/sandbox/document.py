@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from bandung.federation.training.durable import write_atomically
 from bandung.federation.sandbox.processes import Process
+from bandung.federation.training.durable import write_atomically
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 
 SANDBOX_FILE = "sandbox.json"

@@ -43,7 +43,11 @@ class Part:
 
 
 def up(
-    directory: Path, members_file: Path | None = None, wait_s: float = 120.0, progress: Progress = lambda _: None
+    directory: Path,
+    members_file: Path | None = None,
+    wait_s: float = 120.0,
+    progress: Progress = lambda _: None,
+    given_up: Callable[[], bool] = lambda: False,
 ) -> Sandbox:
     """Start a whole federation on loopback; returns when all of it is healthy.
 
@@ -51,8 +55,11 @@ def up(
         members_file: whose data; without it, two small synthetic countries.
         wait_s: how long the processes may take to become healthy, in seconds.
         progress: told in a few words what is being done.
+        given_up: asked again and again whether to stop. An exception from a signal handler would do, if it could not
+            get lost in a callback of native code.
 
     Raises:
+        KeyboardInterrupt: given up; nothing is left behind.
         Refusal: BAD_CONFIGURATION or what a declaration does not hold; nothing is left behind.
         Failure: a process ended or did not become healthy in time, with the end of its log; nothing is left behind.
     """
@@ -64,7 +71,7 @@ def up(
         progress(f"founding {', '.join(members)}")
         sandbox = compose(directory, members, clock())
         progress("starting gateways, couriers and the coordinator")
-        return _launch(sandbox, monotonic() + wait_s)
+        return _launch(sandbox, monotonic() + wait_s, given_up)
     except BaseException:
         stop(read_processes(directory).values(), _GRACE_S)
         shutil.rmtree(directory, ignore_errors=True)
@@ -103,7 +110,7 @@ def restart(directory: Path, name: str, wait_s: float = 60.0) -> Sandbox:
     return _noted(sandbox, processes)
 
 
-def _launch(sandbox: Sandbox, deadline: float) -> Sandbox:
+def _launch(sandbox: Sandbox, deadline: float, given_up: Callable[[], bool]) -> Sandbox:
     processes: dict[str, Process] = {}
     commands = {_COORDINATOR: ("coordinator", "run", sandbox.coordinator.directory)}
     commands |= {f"{name} gateway": ("gateway", "run", node.directory) for name, node in sandbox.members.items()}
@@ -115,7 +122,7 @@ def _launch(sandbox: Sandbox, deadline: float) -> Sandbox:
         log = sandbox.directory / name.split()[0] / "log" / f"{name.split()[-1]}.log"
         processes[name] = start(name, arguments, log)
         write_processes(sandbox.directory, processes)
-    _await(sandbox.directory, processes, deadline)
+    _await(sandbox.directory, processes, deadline, given_up)
     return _noted(sandbox, processes)
 
 
@@ -131,15 +138,23 @@ def _noted(sandbox: Sandbox, processes: Mapping[str, Process]) -> Sandbox:
     return running
 
 
-def _await(directory: Path, processes: Mapping[str, Process], deadline: float) -> None:
+def _await(
+    directory: Path,
+    processes: Mapping[str, Process],
+    deadline: float,
+    given_up: Callable[[], bool] = lambda: False,
+) -> None:
     """Wait until all are healthy.
 
     Raises:
+        KeyboardInterrupt: given up.
         Failure: one ended, or the time is over.
     """
     waiting = dict(processes)
     while waiting:
         for process in list(waiting.values()):
+            if given_up():
+                raise KeyboardInterrupt
             if not process.alive:
                 raise _failure(process, "ended")
             if _status(directory, process) == "SERVING":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from bandung.federation.domain.study import Answered, Cell, Declined, Outcome, answered
@@ -24,7 +25,7 @@ def wide(outcomes: Sequence[Outcome], pooled: Pooled | None = None) -> Table:
     """
     answers = answered(outcomes)
     statistics = answers[0].statistics
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD)
     _head(table, answers, pooled)
     columns = {(a.member, name): _column(a, name) for a in answers for name in statistics}
     totals = dict(zip(pooled.cells, pooled.total.to_pylist(), strict=True)) if pooled else {}
@@ -83,7 +84,7 @@ def _column(answer: Answered, name: str) -> dict[Cell, str]:
 
 def _number(value: float | None) -> str:
     if value is None:
-        return ABSENT
+        return ""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
 
 

@@ -92,7 +92,7 @@ def directly(
 
     Args:
         outcomes: of a question grouped by the stratum and the numerator's dimension, and by nothing else.
-        numerator: dimension and the code that is counted, for instance `("using", "Y")`.
+        numerator: dimension and the code that is counted, for instance `("uses", "Y")`.
         others: the remaining codes of that dimension that belong to the denominator; codes that are in neither
             (not stated) are left out.
         stratum: dimension of the strata, for instance `age_group`.

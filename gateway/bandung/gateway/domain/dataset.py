@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from bandung.connectors import base
 from bandung.connectors.base import Banded, Column, Expression, FixedPoint, Recode, View
 from bandung.gateway.domain.policy import TableBuilder, TrainingRules
 
@@ -80,11 +79,6 @@ class Measure:
     def decimals(self) -> int:
         """Digits after the point that are carried."""
         return self.expression.decimals
-
-    @property
-    def aggregated(self) -> base.Measure:
-        """The measure as executors are asked for it; signed if its declared range goes below zero."""
-        return base.Measure(self.name, signed=self.minimum < 0, optional=self.optional)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,23 +69,6 @@ class Plan:
         """Every dimension that the table uses, filters counted, sorted."""
         return tuple(sorted({*self.group_by, *(f.column for f in self.filters)}))
 
-    @property
-    def measures(self) -> tuple[str, ...]:
-        """Every measure that the table uses, sorted."""
-        return tuple(sorted({s.measure for s in self.statistics if s.measure}))
-
-    @property
-    def where(self) -> tuple[tuple[str, str], ...]:
-        """The filters as pairs of column and code."""
-        return tuple((f.column, f.code) for f in self.filters)
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedPlan:
-    """Proof that a plan keeps its epoch's policy; executing and protecting need it. Only `planning.check` makes one."""
-
-    plan: Plan
-
 
 class Direction(Enum):
     """Sort direction; nulls come last either way."""

@@ -73,13 +73,14 @@ def issue_identity(node: NodeDirectory, principal: Principal, days: int, out: Pa
 
     Args:
         days: validity in days.
-        out: directory that gets `<role>[-<name>].pem`, `.key` and `ca.pem`.
+        out: directory that gets `<role>[-<name>].pem`, `.key` (the role once, if the name begins with it) and `ca.pem`.
 
     Raises:
         Refusal: BAD_CONFIGURATION if the authority's key is not here, or the files exist.
     """
     authority = _authority(node)
-    stem = "-".join(part for part in (principal.role.value, principal.name) if part)
+    role, name = principal.role.value, principal.name
+    stem = name if name.startswith(role) else f"{role}-{name}".rstrip("-")
     files = Identity(principal.uri, out / f"{stem}.pem", out / f"{stem}.key", out / "ca.pem")
     credential = issue(authority, principal.uri, now, days)
     try:

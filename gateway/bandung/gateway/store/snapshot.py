@@ -25,8 +25,6 @@ RECORD_KEY = KeyColumn("record_key")
 """Where a snapshot's record key stands."""
 
 _Config = dict[str, str | bool | int | float | list[str]]
-_PERFECT_HASH_BITS_MAX = 20
-"""Groups of up to 2^20 combinations of codes are counted in an array instead of a hash table."""
 
 
 class SnapshotFiles:
@@ -91,7 +89,6 @@ class SnapshotFiles:
         """
         try:
             database = duckdb.connect(str(self._path(dataset, number)), read_only=True, config=self._limits)
-            database.execute(f"SET perfect_ht_threshold={_PERFECT_HASH_BITS_MAX}")
             database.execute("SET enable_external_access=false")
             database.execute("SET lock_configuration=true")
             return Embedded(database, RELATION, split_key=True)
