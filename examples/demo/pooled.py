@@ -54,8 +54,8 @@ def women(data: Path) -> pd.DataFrame:
         "BWA": (bwa["age"], bwa["children"].clip(upper=3), bwa["usemeth"]),
     }
     frames = [
-        pd.DataFrame({"country": country, "age": age.astype(int), "children": children, "using": using})
-        for country, (age, children, using) in parts.items()
+        pd.DataFrame({"country": country, "age": age.astype(int), "children": children, "uses": uses})
+        for country, (age, children, uses) in parts.items()
     ]
     return pd.concat(frames, ignore_index=True)
 
@@ -68,7 +68,7 @@ def logit_of_use(data: Path) -> Fit:
     columns |= {"age_decades": decades, "square(age_decades)": decades**2}
     columns |= {f"children={n}{'+' if n == 3 else ''}": (rows["children"] == n) * 1.0 for n in (1, 2, 3)}
     x = np.column_stack(list(columns.values()))
-    y = rows["using"].to_numpy()
+    y = rows["uses"].to_numpy()
     b = np.zeros(x.shape[1])
     for _ in range(30):
         p = 1 / (1 + np.exp(-x @ b))

@@ -76,7 +76,7 @@ def three_countries(countries: Countries, data: Path, console: Console, promises
         style="dim",
         highlight=False,
     )
-    truth = pooled.women(data).dropna().groupby("country")["using"].mean()
+    truth = pooled.women(data).dropna().groupby("country")["uses"].mean()
     promises.check(
         "each crude rate is the true one within five standard errors of the noise",
         holds=all(r.crude is not None and abs(r.crude.value - truth[r.member]) <= 5 * r.crude.noise_se for r in rates)

@@ -188,7 +188,7 @@ class Emitter:
                 shifted = self._shifted(number)
                 # floor(y) >= bound is y >= bound for a whole bound
                 held = [
-                    sa.and_(shifted >= _real(low), shifted <= _real(high)) for name, low, high in bands if name == code
+                    sa.and_(shifted >= _real(low), shifted < _real(high)) for name, low, high in bands if name == code
                 ]
                 gap = [self._any_null(expression)] if code == missing else []
                 return sa.or_(sa.false(), *held, *gap)
