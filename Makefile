@@ -50,14 +50,22 @@ proto-check: $(INSTALLED) ## Protobuf lint and format (buf), and drift of the ge
 	@rm -rf build/proto && mkdir -p build/proto
 	@$(MAKE) --no-print-directory proto OUT=build/proto
 	@diff -r -x '__pycache__' -x '__init__.py' build/proto/bandung/gateway/v1 gateway/bandung/gateway/v1
+	@diff -r -x '__pycache__' -x '*.py' build/proto/bandung/gateway/server/flight_pb gateway/bandung/gateway/server/flight_pb
 
 format: $(INSTALLED) ## Format Python and protobuf files
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix . && cd proto && ../$(BIN)/buf format --write
 
 OUT ?= gateway
+FLIGHT := proto/arrow/flight/protocol/flight.proto proto/arrow/flight/protocol/flight_sql.proto
+FLIGHT_OUT = $(OUT)/bandung/gateway/server/flight_pb
+
 proto: $(INSTALLED) ## Generate the Python code of proto/
 	@PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto --python_out=$(OUT) --pyi_out=$(OUT) \
 	  --grpc_python_out=$(OUT) --mypy_grpc_out=quiet:$(OUT) $(PROTOS)
+	@mkdir -p build/flight $(FLIGHT_OUT)
+	@$(BIN)/python -m grpc_tools.protoc -I proto --include_imports --descriptor_set_out=$(FLIGHT_OUT)/flight.binpb \
+	  --pyi_out=build/flight $(FLIGHT)
+	@cp build/flight/arrow/flight/protocol/*.pyi $(FLIGHT_OUT)/
 
 bench: $(INSTALLED) ## Measure: protected against raw, wire against in-process, courier against SuperNode
 	@$(BIN)/python -m benchmarks
@@ -66,7 +74,7 @@ lock: ## Write the lock files anew from pyproject.toml (needs uv)
 	@uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --no-header \
 	  --no-annotate pyproject.toml --group dev -o requirements.lock
 	@uv pip compile --quiet --generate-hashes --no-emit-index-url --universal --python-version 3.11 --no-header \
-	  --no-annotate --no-deps pyproject.toml --only-group demo -o demo.lock 2>/dev/null
+	  --no-annotate --no-deps --group demo -o demo.lock
 
 wheel: $(INSTALLED) ## Build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel

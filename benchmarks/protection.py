@@ -62,7 +62,9 @@ def measure(census: Census, rounds: int, say: Callable[[str], None]) -> list[Sec
             spent = interleaved(rounds, _acts(census, desk, raw, statistics))
             rows.append(_ratios(title, spent, target))
             say("  " + "; ".join(f"{name} {found.median_ms:.0f} ms" for name, found in spent.items()))
-            parts.append([title, *(f"{found.median_ms:.1f}" for found in interleaved(rounds, _steps(desk, statistics)).values())])
+            parts.append(
+                [title, *(f"{found.median_ms:.1f}" for found in interleaved(rounds, _steps(desk, statistics)).values())]
+            )
     return [_table(census, rows, rounds), _inside(parts), _publication(census)]
 
 

@@ -136,5 +136,7 @@ def test_an_interrupted_start_leaves_nothing_running(tmp_path):
 
 def _processes_that_name(directory: Path) -> list[str]:
     """Every process of this machine whose command line names the directory."""
-    listed = subprocess.run(["ps", "-eww", "-o", "stat=", "-o", "args="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["ps", "-eww", "-o", "stat=", "-o", "args="], capture_output=True, text=True, check=True
+    ).stdout
     return [line for line in listed.splitlines() if str(directory) in line and not line.startswith("Z")]

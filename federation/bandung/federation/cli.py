@@ -23,9 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 @app.callback(invoke_without_command=True)
-def bandung(
-    *, version: Annotated[bool, typer.Option("--version", help="Show the version and end.")] = False
-) -> None:
+def bandung(*, version: Annotated[bool, typer.Option("--version", help="Show the version and end.")] = False) -> None:
     """Countries learn from each other's data; raw rows never leave."""
     if version:
         typer.echo(f"bandung {__version__}")
