@@ -8,9 +8,11 @@ parameters are not signed.
 import hashlib
 import importlib
 import os
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from time import sleep
 from typing import Final, cast
 
 from flwr.app import Context
@@ -28,6 +30,8 @@ DRIVER_ENV: Final = "BANDUNG_JOB_DRIVER"
 
 DEFAULT_DRIVER: Final = "bandung.federation.training.driver:drive"
 
+_PARENT_POLL_S: Final = 1.0
+
 Driver = Callable[[bytes, Exchange, Journal], None]
 
 server_app = ServerApp()
@@ -41,6 +45,7 @@ def serve(grid: Grid, context: Context) -> None:
         JournalError: There is no such job, or its document is not the one that was submitted.
         JobHeldError: Another run drives it.
     """
+    _end_with_parent()
     directory = job_directory(Path(os.environ[DIRECTORY_ENV]), str(context.run_config["job"]))
     journal = DirectoryJournal(directory, _utc_now)
     with journal.hold():
@@ -50,6 +55,18 @@ def serve(grid: Grid, context: Context) -> None:
         except Exception as error:
             journal.interrupted(f"{type(error).__name__}: {error}")
             raise
+
+
+def _end_with_parent() -> None:
+    """End this process once the SuperExec that started it is gone: Flower's own retries could keep it for long."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            sleep(_PARENT_POLL_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def _job(directory: Path) -> bytes:
