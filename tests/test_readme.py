@@ -28,7 +28,8 @@ def a_free_port() -> int:
 
 def script() -> str:
     """One bash script: shell blocks as they are, Python blocks by the interpreter, files as they are named."""
-    lines = ["set -euo pipefail", "trap 'bandung sandbox down sandbox >/dev/null 2>&1; kill $(jobs -p) 2>/dev/null; wait' EXIT"]
+    clean_up = "bandung sandbox down sandbox >/dev/null 2>&1 || :; kill $(jobs -p) 2>/dev/null || :; wait"
+    lines = ["set -euo pipefail", f"trap '{clean_up}' EXIT"]
     for kind, body in blocks():
         if kind == "sh":
             lines.append(body)
