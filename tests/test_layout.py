@@ -66,3 +66,21 @@ def test_every_make_target_is_explained() -> None:
 
 def test_no_tracked_file_is_a_symbolic_link_out_of_the_repository() -> None:
     assert [path for path in tracked_files() if path.is_symlink()] == []
+
+
+def test_every_document_that_is_linked_or_named_exists() -> None:
+    named = re.compile(r"\]\((?!https?:|#)([^)#]+)|`(docs/[a-z-]+\.md)`")
+    missing = []
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")]:
+        for match in named.finditer(page.read_text()):
+            target = ROOT / match[2] if match[2] else page.parent / match[1]
+            if not target.exists():
+                missing.append((page.name, match[1] or match[2]))
+    assert missing == []
+
+
+def test_nothing_tracked_names_a_path_of_the_machine_it_was_made_on() -> None:
+    home = re.compile(r"/(?:home|Users|root|work)/[a-z]")
+    texts = [path for path in tracked_files() if path.suffix in {".py", ".md", ".toml", ".proto", ".yaml", ".sql"}]
+    allowed = {"test_layout.py"}
+    assert [path.name for path in texts if path.name not in allowed and home.search(path.read_text())] == []
