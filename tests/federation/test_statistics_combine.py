@@ -65,10 +65,10 @@ def test_a_cell_that_only_some_countries_have_names_the_others() -> None:
 
 
 def test_a_mean_is_pooled_by_released_counts_with_the_error_of_both() -> None:
-    noise = {"average": {"standard_error_max": 0.5}}
+    noise = {"average": {"standard_error_max_times_count": 24.0}}
     total = by_region([an_answer("IDN", {"N": (40, 10.0)}, **noise), an_answer("BGD", {"N": (60, 20.0)}, **noise)])
     assert total["N"]["average"] == pytest.approx(16.0)
-    variance = (0.4 * 0.5) ** 2 + (0.6 * 0.5) ** 2 + 2.5 * ((10 - 16) / 100) ** 2 + 2.5 * ((20 - 16) / 100) ** 2
+    variance = (0.4 * 24 / 40) ** 2 + (0.6 * 24 / 60) ** 2 + 2.5 * ((10 - 16) / 100) ** 2 + 2.5 * ((20 - 16) / 100) ** 2
     assert total["N"]["average.se"] == pytest.approx(sqrt(variance))
 
 
@@ -80,11 +80,18 @@ def test_sums_add_with_the_largest_error_that_each_country_publishes() -> None:
 
 
 def test_a_mean_without_a_count_is_not_pooled() -> None:
-    answer = an_answer("IDN", {"N": (40, 10.0)}, average={"standard_error_max": 0.5})
+    answer = an_answer("IDN", {"N": (40, 10.0)}, average={"standard_error_max_times_count": 24.0})
     alone = Answered(
         "IDN", answer.table.drop_columns(["count"]), answer.noise, answer.columns, "persons@1", "7:00", 100, 0.01
     )
     assert pool([alone]).total["average"].to_pylist() == [None]
+
+
+def test_the_error_of_a_mean_of_some_records_is_left_blank() -> None:
+    noise = {"average": {"standard_error_max_times_contributors": 24.0}}
+    total = by_region([an_answer("IDN", {"N": (40, 10.0)}, **noise), an_answer("BGD", {"N": (60, 20.0)}, **noise)])
+    assert total["N"]["average"] == pytest.approx(16.0)
+    assert total["N"]["average.se"] is None
 
 
 def test_countries_that_did_not_answer_are_in_no_table() -> None:

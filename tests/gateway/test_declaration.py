@@ -128,6 +128,20 @@ def test_a_declaration_becomes_a_dataset():
     assert names == ["age_group", "using", "province", "district", "fertiliser", "children", "weight"]
 
 
+def test_the_most_rows_of_a_unit_are_declared_and_one_by_default():
+    assert parse_declaration(declared(), "/data").unit_rows_max == 1
+    assert parse_declaration(declared(unit__rows_max=6), "/data").unit_rows_max == 6
+    assert "rows_max is 1 where each row is one unit" in refusal_of(
+        declared(unit__column=None, unit__rows=True, unit__rows_max=2)
+    )
+
+
+@pytest.mark.parametrize("policy", [{"noise_js": 5}, {"noise_js": 12, "noise_max": 20}])
+def test_a_policy_without_unbiased_noise_is_refused(policy: dict[str, int]):
+    changes = {f"policy__{name}": value for name, value in policy.items()}
+    assert "noise_js must be below min_units and below noise_max" in refusal_of(declared(**changes))
+
+
 def test_options_of_the_connector_travel_as_text_with_the_files_directory():
     options = parse_declaration(declared(), "/data").source.options
     assert options == {"null": '["NA"]', "threads": "1", "header": "true", "base": "/data"}

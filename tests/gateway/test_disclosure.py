@@ -162,13 +162,16 @@ def test_a_sparse_table_is_refused_before_the_data_are_looked_at() -> None:
     checked("SELECT region, sex, COUNT(*) FROM persons GROUP BY ALL", an_epoch(rows=80))
 
 
-def truly_unsafe(values: list[int], policy: TableBuilder) -> bool:
+def truly_unsafe(values: list[int], rows: int, rows_per_unit: int, policy: TableBuilder) -> bool:
+    steps = policy.min_units * rows_per_unit
     top = sorted((abs(v) for v in values), reverse=True)
     total = sum(top)
     return (
         len(values) < policy.min_units
         or total - sum(top[:2]) < policy.p_percent / 100 * top[0]
         or sum(top[: policy.dominance_n]) > policy.dominance_k_percent / 100 * total
+        or sum(values) < steps
+        or 1000 * rows - sum(values) < steps
     )
 
 
@@ -176,7 +179,7 @@ def truly_unsafe(values: list[int], policy: TableBuilder) -> bool:
 @given(
     values=st.lists(st.integers(0, 1000) | st.integers(0, 5), min_size=1, max_size=40),
     rows_per_unit=st.integers(1, 3),
-    k=st.integers(1, 15),
+    k=st.integers(3, 15),
 )
 def test_what_is_shown_is_exactly_what_the_rules_allow(values: list[int], rows_per_unit: int, k: int) -> None:
     policy = TableBuilder(min_units=k, mean_cell_min=0)
@@ -189,7 +192,50 @@ def test_what_is_shown_is_exactly_what_the_rules_allow(values: list[int], rows_p
     epoch: Epoch = an_epoch(a_dataset(policy=policy), rows_per_unit_max=rows_per_unit)
     (row,) = release_of("SELECT COUNT(*), SUM(income) FROM persons", epoch, rows_of(records)).table.to_pylist()
     assert (row["count"] is None) == (len(units) < k)
-    assert (row["sum(income)"] is None) == truly_unsafe(list(units.values()), policy)
+    assert (row["sum(income)"] is None) == truly_unsafe(list(units.values()), len(values), rows_per_unit, policy)
+
+
+@pytest.mark.parametrize("rest", [2**10, 2**56])
+def test_the_rules_are_exact_to_the_last_unit_of_a_large_number(rest: int) -> None:
+    """Where total - x1 - x2 is an eighth of x1 the sum is just safe by a p of 12.5 %, and one less is not."""
+    policy = TableBuilder(p_percent=12.5, dominance_k_percent=99)
+    for less, withheld in ((0, False), (1, True)):
+        incomes = [8 * rest, rest, rest - 20 - less, *[1] * 20]
+        columns = (*a_dataset().dimensions, a_measure(maximum=2**62))
+        records = persons({("N", "F"): len(incomes)})
+        rows = rows_of([{**record, "income": income} for record, income in zip(records, incomes, strict=True)])
+        epoch = an_epoch(a_dataset(policy=policy, columns=columns))
+        (row,) = release_of("SELECT SUM(income) FROM persons", epoch, rows).table.to_pylist()
+        assert (row["sum(income)"] is None) == withheld, incomes
+
+
+def test_the_error_of_a_mean_shrinks_with_its_count() -> None:
+    rows = rows_of(persons({("N", "F"): 60}))
+    noise = release_of("SELECT COUNT(*), SUM(income), AVG(income) FROM persons", an_epoch(), rows).noise
+    assert noise["count"] == {"variance": 2.5}
+    assert noise["sum(income)"]["standard_error_max"] == pytest.approx(500 / 3**0.5, rel=1e-3)
+    error = noise["sum(income)"]["standard_error_max"] + 1000 * 2.5**0.5
+    assert noise["mean(income)"] == {"standard_error_max_times_count": pytest.approx(error)}
+
+
+def test_the_error_of_a_mean_of_some_records_is_not_to_be_had_from_the_count_of_all() -> None:
+    epoch = an_epoch(a_dataset(columns=(*a_dataset().dimensions, a_measure(optional=True))))
+    noise = release_of("SELECT AVG(income) FROM persons", epoch, rows_of(persons({("N", "F"): 60}))).noise
+    assert set(noise["mean(income)"]) == {"standard_error_max_times_contributors"}
+
+
+def test_a_variance_that_cannot_be_attained_is_not_published() -> None:
+    epoch = an_epoch(a_dataset(policy=TableBuilder(noise_max=2, noise_variance=4, noise_js=1)))
+    noise = release_of("SELECT COUNT(*) FROM persons", epoch, rows_of(persons({("N", "F"): 60}))).noise
+    assert 3.9 < noise["count"]["variance"] < 4
+
+
+def test_a_table_of_too_many_cells_is_refused_before_they_are_made() -> None:
+    codes = tuple(f"{i}" for i in range(600))
+    dataset = a_dataset(columns=(a_dimension("a", codes), a_dimension("b", codes), a_measure()))
+    with pytest.raises(Refusal) as refused:
+        checked("SELECT a, b, COUNT(*) FROM persons GROUP BY ALL", an_epoch(dataset, rows=10**9))
+    assert refused.value.kind is ErrorKind.TOO_LARGE
 
 
 def test_the_closer_look_is_taken_only_where_facts_do_not_decide() -> None:

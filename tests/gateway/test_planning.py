@@ -19,7 +19,7 @@ from bandung.gateway.planning.present import present, result_schema
 from bandung.gateway.planning.request import plan_table
 from bandung.gateway.planning.sql import plan_sql
 from bandung.gateway.planning.touches import touches
-from tests.support.builders import an_epoch
+from tests.support.builders import a_dataset, a_dimension, a_measure, an_epoch
 from tests.support.protection import release_of, rows_of
 
 PLANS = Path(__file__).parent / "plans"
@@ -69,6 +69,24 @@ def test_a_typed_request_has_the_same_plan_as_its_sql() -> None:
 
 
 @pytest.mark.parametrize(
+    "statistic", [Statistic("sum"), Statistic("mean"), Statistic("bogus", "income"), Statistic("count", "income")]
+)
+def test_a_typed_statistic_that_does_not_exist_is_refused(statistic: Statistic) -> None:
+    with pytest.raises(Refusal) as caught:
+        plan_table("persons", (), (), (statistic,), find)
+    assert caught.value.kind is ErrorKind.BAD_REQUEST
+
+
+@pytest.mark.parametrize(
+    "mixed", ["region = ? AND sex = $1", "region = $1 AND sex = :who", "region = ? AND sex = :who"]
+)
+def test_parameters_are_written_in_one_way_only(mixed: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        planned(f"SELECT COUNT(*) FROM persons WHERE {mixed}")
+    assert caught.value.kind is ErrorKind.BAD_PARAMETER
+
+
+@pytest.mark.parametrize(
     ("sql", "parameters"),
     [
         ("SELECT COUNT(*) FROM persons WHERE region = ? AND sex = ?", ("N", "F")),
@@ -86,6 +104,15 @@ def test_a_parameter_that_does_not_fit_is_refused(parameters: tuple[str, ...], k
     with pytest.raises(Refusal) as caught:
         bind(planned("SELECT COUNT(*) FROM persons WHERE region = ?"), EPOCH, parameters)
     assert caught.value.kind is kind
+
+
+def test_a_column_named_like_a_word_of_sql_is_found_in_quotes() -> None:
+    epoch = an_epoch(a_dataset(columns=(a_dimension("format", ("a", "b")), a_measure())))
+    statement, _ = plan_sql('SELECT "format", COUNT(*) FROM persons GROUP BY "format"', lambda _: epoch)
+    assert statement.group_by == ("format",)
+    with pytest.raises(Refusal) as caught:
+        plan_sql("SELECT format, COUNT(*) FROM persons GROUP BY format", lambda _: epoch)
+    assert "double quotes" in caught.value.message
 
 
 def test_two_codes_of_one_column_are_refused_by_their_text() -> None:

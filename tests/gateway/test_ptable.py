@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from bandung.gateway.disclosure.ons import OnsTable
 from bandung.gateway.disclosure.ptable import maximum_entropy
+from bandung.gateway.domain.policy import TableBuilder
 
 Row = tuple[int, int, int]
 
@@ -46,6 +47,22 @@ def test_changes_are_unbiased_and_lead_to_no_forbidden_count(declared: tuple[int
 def test_a_count_with_room_on_both_sides_changes_with_the_declared_variance(declared: tuple[int, float, int]) -> None:
     table = maximum_entropy(*declared)
     assert table.probabilities[-1] @ table.changes**2 == pytest.approx(declared[1], rel=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    noise_max=st.integers(1, 50), share=st.floats(1e-9, 1), noise_js=st.integers(0, 20), min_units=st.integers(3, 30)
+)
+def test_every_policy_that_can_be_built_has_a_table(
+    noise_max: int, share: float, noise_js: int, min_units: int
+) -> None:
+    if noise_js >= min(noise_max, min_units):
+        with pytest.raises(ValueError, match="noise_js"):
+            TableBuilder(noise_max=noise_max, noise_js=noise_js, min_units=min_units)
+        return
+    table = maximum_entropy(noise_max, share * noise_max**2, noise_js)
+    np.testing.assert_allclose(table.probabilities.sum(axis=1), 1, atol=1e-9)
+    np.testing.assert_allclose(table.probabilities @ table.changes, 0, atol=1e-5)
 
 
 def test_no_other_distribution_with_the_same_moments_has_more_entropy() -> None:

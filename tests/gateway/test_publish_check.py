@@ -48,6 +48,11 @@ def test_a_declaration_that_holds_has_no_violations_but_notes(node: Node):
     assert f"{ROWS} rows of {FARMS} units (farm), up to 3 rows per unit" in report.notes[0]
 
 
+@pytest.mark.parametrize(("rows_max", "over"), [(1, FARMS - (FARMS + 2) // 3), (2, FARMS // 3)])
+def test_units_with_more_rows_than_declared_are_counted(node: Node, rows_max: int, over: int):
+    assert found(report_on(node, unit__rows_max=rows_max)) == {("unit", "too many rows"): over}
+
+
 def test_codes_and_values_outside_the_declaration_are_counted(node: Node):
     places = farm_rows()["place"].to_pylist()
     report = report_on(

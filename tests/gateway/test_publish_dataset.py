@@ -137,9 +137,16 @@ def test_publishing_again_makes_the_next_epoch_with_equal_releases(node: Node):
 
 
 def test_each_row_can_be_a_unit(node: Node):
-    epoch, _ = node.publish_now(a_declaration(unit__column=None, unit__rows=True))
+    epoch, _ = node.publish_now(a_declaration(unit__column=None, unit__rows=True, unit__rows_max=1))
     assert epoch.facts.units == epoch.facts.rows == farm_rows().num_rows
     assert epoch.facts.rows_per_unit_max == 1
+
+
+def test_units_with_more_rows_than_declared_are_not_published(node: Node):
+    with pytest.raises(Refusal) as caught:
+        node.publish_now(a_declaration(unit__rows_max=2))
+    assert caught.value.kind is ErrorKind.DATA_VIOLATES_DECLARATION
+    assert "unit: too many rows" in caught.value.private
 
 
 def test_progress_is_told_from_nothing_to_everything(node: Node):

@@ -60,6 +60,7 @@ def a_dataset(**changes: Any) -> Dataset:
         mode=Mode.SNAPSHOT,
         unit_name="person",
         unit_column="person_id",
+        unit_rows_max=1,
         key_column=None,
         columns=(a_dimension(), a_dimension("sex", ("F", "M")), a_banded_dimension(), a_measure()),
         policy=TableBuilder(),
@@ -71,7 +72,7 @@ def a_dataset(**changes: Any) -> Dataset:
 
 def an_epoch(dataset: Dataset | None = None, *, rows: int = 1000, rows_per_unit_max: int = 1, number: int = 1) -> Epoch:
     """A published snapshot of `a_dataset()`, its facts at the declared bounds."""
-    dataset = dataset or a_dataset()
+    dataset = replace(dataset or a_dataset(), unit_rows_max=rows_per_unit_max)
     facts = Facts(
         rows=rows,
         units=rows // rows_per_unit_max,

@@ -61,7 +61,7 @@ def a_declaration(connector: str = "files", relation: str = "farms.csv", **chang
             "period": "1976",
         },
         "source": {"connector": connector, "relation": relation},
-        "unit": {"name": "farm", "column": "farm"},
+        "unit": {"name": "farm", "column": "farm", "rows_max": 3},
         "columns": {
             "area": {
                 "role": "dimension",

@@ -102,12 +102,14 @@ class View:
         columns: declared name and the expression that computes it.
         unit: source column that identifies the unit of privacy; None when each row is one unit.
         key: where the record key stands; None while there is none yet (checking, publishing).
+        unit_rows_max: most rows that a unit is declared to have; a profile counts the units that have more.
     """
 
     relation: str
     columns: tuple[tuple[str, Expression], ...]
     unit: str | None
     key: KeyColumn | KeyTable | None = None
+    unit_rows_max: int | None = None
 
     def expression(self, name: str) -> Expression:
         """Return the expression of a declared column.
@@ -237,6 +239,7 @@ class Profile:
         columns: by declared name.
         nesting: for each pair (child, parent) asked for, the parent codes seen per child code.
         key: of a view whose key is a `KeyColumn`, else None.
+        units_over: units with more rows than the view's `unit_rows_max`; 0 if it has none.
     """
 
     rows: int
@@ -248,6 +251,7 @@ class Profile:
         default_factory=dict[tuple[str, str], Mapping[str, frozenset[str]]]
     )
     key: KeyProfile | None = None
+    units_over: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class Embedded:
         as_text = frozenset(field.name for field in found if plain(field.type) is None)
         self.schema = pa.schema([pa.field(f.name, plain(f.type) or pa.string()) for f in found])
         """Plain column types of the relation."""
-        self._emitter = Emitter(Relation(relation, self.schema, as_text, split_key=split_key))
+        self._emitter = Emitter(Relation(relation, self.schema, as_text, split_key=split_key, top_lists=True))
 
     def cells(self, query: CellQuery, stop: Stop) -> pa.Table:
         """Aggregate into cells; see `CellQuery`."""

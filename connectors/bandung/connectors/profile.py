@@ -26,7 +26,7 @@ def profile(view: View, nesting: Sequence[tuple[str, str]], source: pa.Schema, e
     numbers = [name for name in names if _is_number(view, name, source)]
     totals = dict(zip(_total_names(names, numbers), run(_totals(view, names, numbers, emitter))[0], strict=True))
     rows = int(totals["rows"])
-    units, rows_max, unit_totals = _units(view, numbers, emitter, run, totals)
+    units, rows_max, units_over, unit_totals = _units(view, numbers, emitter, run, totals)
     columns = {
         name: ColumnProfile(
             missing=int(totals[f"missing {name}"] or 0),
@@ -46,6 +46,7 @@ def profile(view: View, nesting: Sequence[tuple[str, str]], source: pa.Schema, e
         columns=columns,
         nesting={pair: _nesting(view, pair, emitter, run) for pair in nesting},
         key=_keys(view, emitter, run) if isinstance(view.key, KeyColumn) else None,
+        units_over=units_over,
     )
 
 
@@ -81,18 +82,22 @@ def _totals(view: View, names: Sequence[str], numbers: Sequence[str], emitter: E
 
 def _units(
     view: View, numbers: Sequence[str], emitter: Emitter, run: Run, totals: Mapping[str, Any]
-) -> tuple[int, int, dict[str, int | None]]:
-    """Return units, most rows of one unit, and the largest unit total of each number."""
+) -> tuple[int, int, int, dict[str, int | None]]:
+    """Return units, most rows of one unit, units with too many, and the largest unit total of each number."""
     if view.unit is None:
         rows = int(totals["rows"])
-        return rows, min(rows, 1), {name: _whole(totals[f"largest {name}"]) for name in numbers}
+        return rows, min(rows, 1), 0, {name: _whole(totals[f"largest {name}"]) for name in numbers}
     frame = emitter.frame(view, numbers, unit=True)
     sums = [sa.func.sum(sa.func.abs(frame.c[f"v{i}"])).label(f"t{i}") for i in range(len(numbers))]
     grouped = sa.select(sa.func.count().label("n"), *sums).select_from(frame).where(frame.c.unit.is_not(None))
     per_unit = grouped.group_by(frame.c.unit).subquery("per_unit")
     largest = [sa.func.max(per_unit.c[f"t{i}"]) for i in range(len(numbers))]
-    units, rows_max, *amounts = run(sa.select(sa.func.count(), sa.func.max(per_unit.c.n), *largest))[0]
-    return int(units), int(rows_max or 0), {n: _whole(a) for n, a in zip(numbers, amounts, strict=True)}
+    bound = view.unit_rows_max
+    over = sa.literal(0, sa.Integer) if bound is None else _count(per_unit.c.n > bound)
+    found = run(sa.select(sa.func.count(), sa.func.max(per_unit.c.n), over, *largest).select_from(per_unit))[0]
+    units, rows_max, units_over, *amounts = found
+    totals_by_name = {name: _whole(amount) for name, amount in zip(numbers, amounts, strict=True)}
+    return int(units), int(rows_max or 0), int(units_over or 0), totals_by_name
 
 
 def _codes(view: View, name: str, emitter: Emitter, run: Run) -> frozenset[str]:

@@ -114,6 +114,7 @@ def profile(view: View, nesting: Sequence[tuple[str, str]], source: pa.Table) ->
         columns={name: _column(view, name, members, units) for name, _ in view.columns},
         nesting={pair: _nesting(view, pair, members) for pair in nesting},
         key=_key_profile(view, members) if isinstance(view.key, KeyColumn) else None,
+        units_over=sum(len(held) > (view.unit_rows_max or len(held)) for held in units.values()),
     )
 
 

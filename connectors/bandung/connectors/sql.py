@@ -56,6 +56,8 @@ class Relation:
         key_namespace: database schema of the record-key table.
         split_key: a `KeyColumn` k stands in two columns, k_high (bits 32 to 63, signed) and k_low
             (bits 0 to 31): sums of halves stay in 64 bits, which DuckDB adds twice as fast.
+        top_lists: the engine has DuckDB's `max(x, n)`, the n largest values as a list, and joins VALUES; both are
+            many times faster there than windows and long lists of conditions.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Relation:
     namespace: str | None = None
     key_namespace: str | None = None
     split_key: bool = False
+    top_lists: bool = False
 
 
 class Emitter:
@@ -90,6 +93,9 @@ class Emitter:
         per_unit = self._per_unit(query)
         groups = _values(per_unit, len(query.group_by))
         amounts = [per_unit.c[f"a{index}"] for index in range(len(query.measures))]
+        if self._relation.top_lists:
+            tops: list[Sql] = [column for amount in amounts for column in _top_columns(amount, query.top)]
+            return _grouped(_numbered([*groups, sa.func.count(), *tops]), per_unit, groups)
         ranked = _ranked(per_unit, groups, amounts).subquery("ranked")
         columns: list[Sql] = [*_values(ranked, len(groups)), sa.func.count()]
         for index in range(len(amounts)):
@@ -260,8 +266,14 @@ class Emitter:
         amounts: list[Sql] = [
             sa.func.abs(value if whole else sa.func.sum(value)).label(f"a{i}") for i, value in enumerate(measures)
         ]
-        statement = sa.select(*groups, *amounts, sa.literal(1, sa.Integer).label("one")).select_from(frame)
-        statement = statement.where(*_listed(groups, query.cells))
+        source: FromClause = frame
+        conditions: list[Sql] = []
+        if self._relation.top_lists and groups and query.cells:
+            source = _joined(frame, groups, query.cells)
+        else:
+            conditions = _listed(groups, query.cells)
+        statement = sa.select(*groups, *amounts, sa.literal(1, sa.Integer).label("one")).select_from(source)
+        statement = statement.where(*conditions)
         return (statement if whole else statement.group_by(*groups, frame.c.unit)).subquery("per_unit")
 
 
@@ -279,6 +291,22 @@ def _ranked(per_unit: Subquery, groups: Sequence[Sql], amounts: Sequence[Sql]) -
         for index, amount in enumerate(amounts)
     ]
     return sa.select(*groups, *amounts, per_unit.c.one, *ranks).select_from(per_unit)
+
+
+def _top_columns(amount: Sql, top: int) -> list[Sql]:
+    # The number of values must be a constant of the statement's text; it is ours.
+    largest = sa.func.max(amount, sa.literal_column(str(int(top))))
+    places = (sa.literal(place, sa.Integer) for place in range(1, top + 1))
+    return [sa.func.count(amount), *(_exact(sa.func.list_extract(largest, place)) for place in places)]
+
+
+def _joined(frame: Subquery, groups: list[Sql], cells: tuple[tuple[str, ...], ...]) -> FromClause:
+    """Return the frame's rows in these cells; beyond `CELLS_LISTED_MAX` cells, all rows."""
+    if len(cells) > CELLS_LISTED_MAX:
+        return frame
+    columns = [sa.column(f"k{index}", sa.String) for index in range(len(groups))]
+    listed = sa.values(*columns, name="listed").data(list(dict.fromkeys(cells)))
+    return frame.join(listed, sa.and_(*(group == code for group, code in zip(groups, listed.c, strict=True))))
 
 
 def _listed(groups: list[Sql], cells: tuple[tuple[str, ...], ...] | None) -> list[Sql]:

@@ -51,8 +51,12 @@ class LimitSettings(_Section):
     answer_bytes_max: Annotated[int, Field(ge=65536, description="Largest message sent, in bytes.")] = 64 << 20
     deadline_s_max: Annotated[int, Field(ge=1, le=3600, description="Longest that a call may take, in seconds.")] = 300
     calls_per_principal_max: Annotated[
-        int, Field(ge=1, description="Calls that one principal may have under way at once.")
-    ] = 16
+        int,
+        Field(
+            ge=1,
+            description="Calls that one principal may have under way at once; below `threads_max`, or one can take all.",
+        ),
+    ] = 8
     threads_max: Annotated[
         int, Field(ge=2, le=256, description="Calls that are worked on at once; as many again may wait.")
     ] = 16

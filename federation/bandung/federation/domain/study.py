@@ -10,6 +10,14 @@ import pyarrow as pa
 STATUS_COLUMNS = ("OBS_STATUS", "CONF_STATUS")
 """Columns of a release that say why a value is absent; they are neither dimensions nor statistics."""
 
+_NOISE_FORMS = (
+    "variance",
+    "standard_error_max",
+    "standard_error_max_times_count",
+    "standard_error_max_times_contributors",
+)
+"""What a country may publish of a statistic's noise."""
+
 Cell = tuple[str, ...]
 """A code for each dimension of a table."""
 
@@ -65,10 +73,32 @@ class Answered:
         """
         return self.noise[self.columns.get(statistic, statistic)]
 
+    def states_noise(self, statistic: str) -> bool:
+        """Tell whether anything that can be understood is published about the noise on a column."""
+        stated = self.noise.get(self.columns.get(statistic, statistic), {})
+        return not stated.keys().isdisjoint(_NOISE_FORMS)
+
     def noise_variance(self, statistic: str) -> float:
-        """Return the variance of the noise on a column, or the largest that it can have where only that is known."""
+        """Return the variance of the noise on a count, or the largest that it can have on a sum.
+
+        Raises:
+            KeyError: the column is a mean, whose noise depends on the cell.
+        """
         noise = self.noise_of(statistic)
         return noise["variance"] if "variance" in noise else noise["standard_error_max"] ** 2
+
+    def noise_variances(self, statistic: str) -> list[float | None]:
+        """Return, for each row, the variance of the noise on a column, or the largest that it can have.
+
+        The error of a mean shrinks with the number of its contributors: it is known where the answer counts them.
+        """
+        noise = self.noise_of(statistic)
+        if not noise.keys().isdisjoint(("variance", "standard_error_max")):
+            return [self.noise_variance(statistic)] * len(self.table)
+        error = noise.get("standard_error_max_times_count")
+        if error is None or self.count is None:
+            return [None] * len(self.table)
+        return [(error / count) ** 2 if count else None for count in self.table[self.count].to_pylist()]
 
     @property
     def _values(self) -> tuple[str, ...]:

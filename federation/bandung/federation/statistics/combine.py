@@ -26,7 +26,8 @@ class Pooled:
     Attributes:
         countries: the answers one below the other: `member` (utf8), then the columns of the answers.
         total: dimensions (utf8) in the order in which cells first appear; for each statistic `s` its pooled value
-            `s` and `s.se`, the standard error that the published noise implies (float64); `missing` (utf8): ids of
+            `s` and `s.se`, the standard error that the published noise implies (float64, null where it implies none:
+            the mean of a measure with missing values); `missing` (utf8): ids of
             the countries without a value in this cell, separated by a space, empty if the cell is complete.
         statistics: names of the pooled statistics.
         dimensions: names of the columns that classify.
@@ -48,7 +49,7 @@ class _Value:
     """One country's released value in one cell; `count` is of the same cell, where the question had one."""
 
     value: float
-    variance: float
+    variance: float | None
     count: float | None
     count_variance: float
 
@@ -114,10 +115,11 @@ def _values(answer: Answered, statistic: str) -> dict[Cell, _Value]:
     counts = answer.count
     count_variance = answer.noise_variance(counts) if counts else 0.0
     of_cells: list[float | None] = answer.table[counts].to_pylist() if counts else [None] * len(answer.table)
-    variance = answer.noise_variance(statistic)
+    variances = answer.noise_variances(statistic)
+    values = answer.table[statistic].to_pylist()
     return {
         cell: _Value(float(value), variance, count, count_variance)
-        for cell, value, count in zip(answer.cells, answer.table[statistic].to_pylist(), of_cells, strict=True)
+        for cell, value, variance, count in zip(answer.cells, values, variances, of_cells, strict=True)
         if value is not None
     }
 
@@ -132,7 +134,7 @@ def _add(
         return None, None, absent
     if question.columns.get(statistic, statistic).startswith("mean("):
         return (*_mean(present), absent)
-    return sum(v.value for v in present), sqrt(sum(v.variance for v in present)), absent
+    return sum(v.value for v in present), _root([v.variance for v in present]), absent
 
 
 def _mean(values: Sequence[_Value]) -> tuple[float | None, float | None]:
@@ -146,8 +148,16 @@ def _mean(values: Sequence[_Value]) -> tuple[float | None, float | None]:
         return None, None
     weighted = [(value, value.count or 0.0) for value in values]
     mean = sum(count * value.value for value, count in weighted) / total
-    variance = sum(
-        (count / total) ** 2 * value.variance + ((value.value - mean) / total) ** 2 * value.count_variance
+    variances = [
+        None
+        if value.variance is None
+        else (count / total) ** 2 * value.variance + ((value.value - mean) / total) ** 2 * value.count_variance
         for value, count in weighted
-    )
-    return mean, sqrt(variance)
+    ]
+    return mean, _root(variances)
+
+
+def _root(variances: Sequence[float | None]) -> float | None:
+    """The standard error of a sum of independent parts; unknown if one of them is."""
+    known = [variance for variance in variances if variance is not None]
+    return sqrt(sum(known)) if len(known) == len(variances) else None

@@ -117,6 +117,6 @@ def _answered(member: Member, result: Result, seconds: float) -> Answered | Unre
         result.bytes_received,
         seconds,
     )
-    if unstated := [name for name in answer.statistics if columns.get(name, name) not in result.noise]:
+    if unstated := [name for name in answer.statistics if not answer.states_noise(name)]:
         return Unreachable(member.id, f"The answer does not state the noise on {', '.join(unstated)}.")
     return answer

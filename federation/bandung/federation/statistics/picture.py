@@ -29,12 +29,13 @@ def bars(outcomes: Sequence[Outcome], path: Path) -> None:
     for place, answer in enumerate(answers):
         name = answer.statistics[0]
         values = dict(zip(_labels(answer), answer.table[name].to_pylist(), strict=True))
-        shown = [(at, values[cell]) for at, cell in enumerate(cells) if values.get(cell) is not None]
+        variances = dict(zip(_labels(answer), answer.noise_variances(name), strict=True))
+        shown = [(at, cell) for at, cell in enumerate(cells) if values.get(cell) is not None]
         axes.bar(
             [at + (place - (len(answers) - 1) / 2) * width for at, _ in shown],
-            [value for _, value in shown],
+            [values[cell] for _, cell in shown],
             width,
-            yerr=answer.noise_variance(name) ** 0.5,
+            yerr=[(variances[cell] or 0.0) ** 0.5 for _, cell in shown],
             label=answer.member,
         )
     axes.set_xticks(range(len(cells)), cells, rotation=30 if len(cells) > 6 else 0)

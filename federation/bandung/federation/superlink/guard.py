@@ -7,7 +7,7 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -32,10 +32,25 @@ class Rule:
 
 @dataclass(frozen=True)
 class BodyLimit:
-    """How large a request's body may be, in bytes, and how long it may take to arrive, in seconds."""
+    """How large a request's body may be, and how long it may take to arrive.
+
+    Attributes:
+        bytes_max: Of one body, in bytes.
+        read_s_max: In seconds.
+        held_bytes_max: Of all bodies that a listener holds at once, in bytes: they are read before Flower can tell
+            who sends them, so strangers could otherwise fill the memory.
+    """
 
     bytes_max: int
     read_s_max: float
+    held_bytes_max: int = 256 * 1024 * 1024
+
+
+@dataclass
+class _Held:
+    """Bytes that a listener holds. For one event loop."""
+
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,6 +66,7 @@ class Guard:
     rules: tuple[Rule, ...]
     limit: BodyLimit
     lifespan: AsgiApp | None = None
+    _held: _Held = field(default_factory=_Held, init=False, repr=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -71,30 +87,35 @@ class Guard:
             await self._admit(rule, scope, receive, send)
 
     async def _admit(self, rule: Rule, scope: Scope, receive: Receive, send: Send) -> None:
+        body = bytearray()
+        try:
+            refused = await self._read(body, receive)
+            if refused is not None:
+                await _refuse(scope, send, refused)
+                return
+            if rule.token is not None:
+                _logger.log(_level(scope), "%s %a from %s", scope["method"], scope["path"], _peer(scope))
+            await rule.app(scope, _replay(bytes(body), receive), send)
+        finally:
+            self._held.bytes -= len(body)
+
+    async def _read(self, body: bytearray, receive: Receive) -> HTTPStatus | None:
+        """Read the whole body; return why not as soon as it exceeds a limit, whatever its headers said."""
         try:
             async with asyncio.timeout(self.limit.read_s_max):
-                body = await _body(receive, self.limit.bytes_max)
+                while True:
+                    message = await receive()
+                    part = message.get("body", b"")
+                    body += part
+                    self._held.bytes += len(part)
+                    if len(body) > self.limit.bytes_max:
+                        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+                    if self._held.bytes > self.limit.held_bytes_max:
+                        return HTTPStatus.SERVICE_UNAVAILABLE
+                    if message["type"] != "http.request" or not message.get("more_body", False):
+                        return None
         except TimeoutError:
-            await _refuse(scope, send, HTTPStatus.REQUEST_TIMEOUT)
-            return
-        if body is None:
-            await _refuse(scope, send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            return
-        if rule.token is not None:
-            _logger.log(_level(scope), "%s %s from %s", scope["method"], scope["path"], _peer(scope))
-        await rule.app(scope, _replay(body, receive), send)
-
-
-async def _body(receive: Receive, bytes_max: int) -> bytes | None:
-    """Read the whole body; None as soon as it exceeds the limit, whatever its headers said."""
-    body = bytearray()
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > bytes_max:
-            return None
-        if message["type"] != "http.request" or not message.get("more_body", False):
-            return bytes(body)
+            return HTTPStatus.REQUEST_TIMEOUT
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -107,7 +128,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(scope: Scope, send: Send, status: HTTPStatus) -> None:
-    _logger.warning("refused %s %s from %s: %d", scope["method"], scope["path"], _peer(scope), status)
+    _logger.warning("refused %s %a from %s: %d", scope["method"], scope["path"], _peer(scope), status)
     # Closing the connection spares us the rest of a body that nobody wants.
     headers = [(b"content-type", b"text/plain"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": int(status), "headers": headers})

@@ -11,11 +11,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from bandung.gateway.config import read_toml
-from bandung.gateway.domain.agreement import Agreement, AgreementState, Grant, Use
+from bandung.gateway.domain.agreement import ID, MOMENT, PRINCIPAL, PURPOSE_MIN, Agreement, AgreementState, Grant, Use
 from bandung.gateway.domain.dataset import Dataset
-
-_PRINCIPAL = r"^spiffe://[a-z0-9.-]+/(analyst|service)/([a-z0-9._-]+|\*)$"
-_MOMENT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
 
 UseName = Annotated[str, Field(pattern=f"^({'|'.join(use.value for use in Use)})$")]
 
@@ -39,11 +36,11 @@ class AgreementFile(_Closed):
         training_consent: jobs within these terms need no decision of a person.
     """
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+    id: Annotated[str, Field(pattern=ID)]
     version: Annotated[int, Field(ge=1)]
-    purpose: Annotated[str, Field(min_length=3)]
-    principals: Annotated[list[Annotated[str, Field(pattern=_PRINCIPAL)]], Field(min_length=1)]
-    not_after: Annotated[str, Field(pattern=_MOMENT)]
+    purpose: Annotated[str, Field(min_length=PURPOSE_MIN)]
+    principals: Annotated[list[Annotated[str, Field(pattern=PRINCIPAL)]], Field(min_length=1)]
+    not_after: Annotated[str, Field(pattern=MOMENT)]
     training_consent: bool = False
     grants: Annotated[list[GrantSection], Field(min_length=1)]
 

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bandung.connectors.base import SourceError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Keys = tuple[tuple[str, ...], ...]
+    from bandung.gateway.planning.check import CheckedPlan
 
 
 class OutOfRange(SourceError):
-    """A sum does not fit 64 bits; the declared ranges forbid it, so the source is not what was published."""
+    """A number does not fit the declared ranges, so the source is not what was published."""
+
+
+class ForeignCell(SourceError):
+    """A cell's codes are not of the code lists, or came twice, so the source is not what was published."""
+
+
+class KeyMissing(SourceError):
+    """Rows without a record key: the noise would no longer depend on who they are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,12 +42,20 @@ class Padded:
     rows: NDArray[np.int64]
 
     @classmethod
-    def on(cls, keys: Keys, table: pa.Table, group_by: tuple[str, ...]) -> Padded:
-        """Lay a table out on the keys, which are codes in the order of `group_by`."""
-        columns = [table.column(name).to_pylist() for name in group_by]
-        cells: Iterable[tuple[str, ...]] = zip(*columns, strict=True) if columns else [()] * table.num_rows
-        places = {key: row for row, key in enumerate(cells)}
-        return cls(table, np.array([places.get(key, -1) for key in keys], dtype=np.int64))
+    def on(cls, checked: CheckedPlan, table: pa.Table) -> Padded:
+        """Lay a table with the columns of `group_by` out on the plan's keys.
+
+        Raises:
+            ForeignCell: the table has a cell that is not among the keys, or one twice.
+        """
+        places = np.zeros(table.num_rows, dtype=np.int64)
+        for name, codes in zip(checked.plan.group_by, checked.codes, strict=True):
+            places = places * len(codes) + _indices(table.column(name), codes)
+        rows = np.full(prod(map(len, checked.codes)), -1, dtype=np.int64)
+        rows[places] = np.arange(table.num_rows)
+        if np.count_nonzero(rows >= 0) < table.num_rows:
+            raise ForeignCell("twice")
+        return cls(table, rows)
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -56,12 +73,30 @@ class Padded:
             raise OutOfRange(name)
         return self._laid(low)
 
-    def fingerprints(self, name: str) -> NDArray[np.uint64]:
-        """Return a column of sums of record keys modulo 2^64; 0 where there is no cell."""
-        return self._laid(_words(self.table.column(name))[0]).view(np.uint64)
+    def fingerprints(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """Return a column of sums of record keys modulo 2^64; 0 where there is no cell.
+
+        Args:
+            rows: number of the rows whose keys were added up.
+
+        Raises:
+            KeyMissing: there are rows, but no sum.
+        """
+        column = self.table.column(name)
+        if column.null_count and (self._laid(column.is_null().to_numpy().astype(np.int64)) * rows).any():
+            raise KeyMissing(name)
+        return self._laid(_words(column)[0]).view(np.uint64)
 
     def _laid(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.where(self.present, values[self.rows], 0) if len(values) else np.zeros(len(self.rows), np.int64)
+
+
+def _indices(column: pa.ChunkedArray, codes: tuple[str, ...]) -> NDArray[np.int64]:
+    """The place of each code in the list."""
+    found = pc.call_function("index_in", [column], pc.SetLookupOptions(pa.array(codes, pa.utf8())))
+    if found.null_count:
+        raise ForeignCell("not in the code list")
+    return found.to_numpy().astype(np.int64)
 
 
 def _words(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +36,7 @@ def record_keys(dataset_key: bytes, unit_ids: Iterable[str] | pa.Array | pa.Chun
     Raises:
         ValueError: an id is null.
     """
-    ids = unit_ids if isinstance(unit_ids, pa.Array | pa.ChunkedArray) else pa.array(unit_ids, pa.string())
+    ids: Any = unit_ids if isinstance(unit_ids, pa.Array | pa.ChunkedArray) else pa.array(unit_ids, pa.string())
     if ids.null_count:
         raise ValueError("a row without a unit has no record key")
     digest = _prf(dataset_key)

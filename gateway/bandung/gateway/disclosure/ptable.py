@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import isclose
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +41,12 @@ class PTable:
         cumulative = np.cumsum(self.probabilities, axis=1)[rows]
         choice = (uniform[:, None] >= cumulative[:, :-1]).sum(axis=1)
         return counts + self.changes[choice]
+
+    def variance(self, least: int, declared: float) -> float:
+        """Return the largest variance of the change of a count of at least `least`: the declared one if attained."""
+        rows = self.probabilities[min(least, len(self.probabilities) - 1) :]
+        largest = float((rows @ self.changes.astype(np.float64) ** 2).max())
+        return declared if isclose(largest, declared, rel_tol=1e-6) else largest
 
 
 @lru_cache(maxsize=32)

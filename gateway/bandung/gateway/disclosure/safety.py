@@ -1,7 +1,8 @@
-"""Which cells are safe: enough units, and no contributor that the others could estimate.
+"""Which cells are safe: enough units, no contributor whom others could estimate, no sum that tells everybody's value.
 
-A cell is first *certified* from what one pass over the rows tells together with facts verified at publication;
-only where that proves nothing is the exact number of units, and their largest contributions, asked for.
+A cell is first *certified* from what one pass over the rows tells together with declared bounds that publication
+verified of a copy; only where that proves nothing is the exact number of units, and their largest contributions,
+asked for. What needs that closer look and did not get one is not safe.
 """
 
 from __future__ import annotations
@@ -15,120 +16,162 @@ import pyarrow as pa
 from bandung.connectors.base import ContributionQuery
 from bandung.connectors.base import Measure as SourceMeasure
 from bandung.gateway.disclosure.cells import Padded
-from bandung.gateway.domain.policy import TableBuilder
-from bandung.gateway.planning.check import CheckedPlan, source_measures, source_query
+from bandung.gateway.disclosure.exact import is_negative, percentage
+from bandung.gateway.domain.dataset import Measure, Mode
+from bandung.gateway.planning.check import CheckedPlan, source_query
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bandung.gateway.domain.dataset import Epoch
+    from bandung.gateway.domain.policy import TableBuilder
 
 CELLS_NAMED_MAX = 500
 """Beyond this many cells the closer look asks for all of them, which is cheaper than naming each."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Contributors:
-    """A measure's contributors in each cell of the padded table.
-
-    Attributes:
-        rows: rows with a value.
-        fingerprint: sum of their record keys modulo 2^64.
-        total: sum of absolute values (for a signed measure by unit: a lower bound of the units' sum).
-        largest: the largest contribution of a unit, or where `exact` is false, an upper bound of it.
-        exact: where the closer look was taken.
-    """
-
-    rows: NDArray[np.int64]
-    fingerprint: NDArray[np.uint64]
-    total: NDArray[np.int64]
-    largest: NDArray[np.int64]
-    exact: NDArray[np.bool_]
-
-
 def uncertified(checked: CheckedPlan, epoch: Epoch, cells: pa.Table) -> ContributionQuery | None:
     """Return the closer look that the cells need, or None if every cell is decided already.
 
-    With H the most rows of one unit: n < k rows are fewer than k units, and n >= k H rows are at least k units. A
-    cell's sum passes the p %-rule if total - 2 x >= p x, and dominance if n x <= k % of the total, with x its largest
-    row, provided that each unit has one row. Otherwise contributions must be added up by unit.
+    Raises:
+        SourceError: the cells are not those of the plan.
     """
-    policy, rows_per_unit = epoch.dataset.policy, epoch.facts.rows_per_unit_max
+    policy = epoch.dataset.policy
     query = source_query(checked, epoch)
-    padded = Padded.on(checked.keys, cells, query.group_by)
-    rows = padded.integers("rows")
-    open_cells = (rows >= policy.min_units) & (rows < policy.min_units * rows_per_unit)
+    padded = Padded.on(checked, cells)
+    safety = Safety(epoch, padded, None)
+    needed = (padded.integers("rows") >= policy.min_units) & ~safety.enough_units(None)
     for measure in query.measures:
-        enough = _rows(padded, measure) >= policy.min_units
-        open_cells |= enough if rows_per_unit > 1 else enough & ~_certified(padded, measure, policy)
-    named = tuple(key for key, is_open in zip(checked.keys, open_cells.tolist(), strict=True) if is_open)
-    if not named:
+        needed |= (safety.rows(measure) >= policy.min_units) & ~safety.sum_safe(measure)
+    places = np.flatnonzero(needed).tolist()
+    if not places:
         return None
+    named = query.group_by and len(places) <= CELLS_NAMED_MAX
     return ContributionQuery(
         view=query.view,
         group_by=query.group_by,
         where=query.where,
         measures=query.measures,
         top=max(2, policy.dominance_n) if query.measures else 0,
-        cells=named if query.group_by and len(named) <= CELLS_NAMED_MAX else None,
+        cells=tuple(checked.keys[place] for place in places) if named else None,
     )
 
 
-def enough_units(
-    cells: Padded, looked: Padded | None, epoch: Epoch, measure: SourceMeasure | None
-) -> NDArray[np.bool_]:
-    """Return where the cells have at least `min_units` units (with a value, if a measure is given)."""
-    policy, rows_per_unit = epoch.dataset.policy, epoch.facts.rows_per_unit_max
-    rows = _rows(cells, measure) if measure else cells.integers("rows")
-    certain = rows >= policy.min_units * rows_per_unit
-    if looked is None:
-        return certain
-    units = looked.integers(f"{measure.name}.units" if measure else "units")
-    return np.where(looked.present, units >= policy.min_units, certain)
+@dataclass(frozen=True, slots=True, eq=False)
+class Safety:
+    """What is known of a table's cells: from the first pass, and from the closer look where one was taken.
+
+    A unit is certain to have no more rows than declared only in a copy; what stood in a live source at publication
+    may have changed. Without a unit column each row is a unit, as declared.
+    """
+
+    epoch: Epoch
+    cells: Padded
+    looked: Padded | None
+
+    def rows(self, measure: SourceMeasure | None) -> NDArray[np.int64]:
+        """Return the rows of each cell, with a value if a measure is given."""
+        return self.cells.integers(f"{measure.name}.rows" if measure and measure.optional else "rows")
+
+    def fingerprints(self, measure: SourceMeasure | None) -> NDArray[np.uint64]:
+        """Return the sum of these rows' record keys modulo 2^64.
+
+        Raises:
+            KeyMissing: rows without a key.
+        """
+        name = f"{measure.name}.key" if measure and measure.optional else "key"
+        return self.cells.fingerprints(name, self.rows(measure))
+
+    def largest(self, measure: SourceMeasure) -> NDArray[np.int64]:
+        """Return the largest contribution of a unit: by the closer look, else of one row."""
+        by_row = self.cells.integers(f"{measure.name}.max")
+        if self.looked is None:
+            return by_row
+        return np.where(self.looked.present, self.looked.integers(f"{measure.name}.top1"), by_row)
+
+    def enough_units(self, measure: SourceMeasure | None) -> NDArray[np.bool_]:
+        """Return where the cells have at least `min_units` units (with a value, if a measure is given).
+
+        With H the most rows of one unit, n >= k H rows are at least k units.
+        """
+        rows, most = self.rows(measure), self._rows_per_unit()
+        certain = rows >= self._policy.min_units * most if most else np.zeros(len(rows), dtype=np.bool_)
+        if self.looked is None:
+            return certain
+        return np.where(self.looked.present, self._units(self.looked, measure) >= self._policy.min_units, certain)
+
+    def sum_safe(self, measure: SourceMeasure) -> NDArray[np.bool_]:
+        """Return where a sum may be shown: enough units, no contributor given away, not everybody's value told."""
+        by_contributors = self._contributors_certain(measure)
+        if self.looked is not None:
+            by_contributors = np.where(
+                self.looked.present, ~self._contributor_shown(self.looked, measure), by_contributors
+            )
+        return self.enough_units(None) & self.enough_units(measure) & by_contributors
+
+    def tells_everybody(self, measure: SourceMeasure) -> NDArray[np.bool_]:
+        """Return where a sum is so near its least or greatest possible value that it tells nearly everybody's.
+
+        The sum of a yes-or-no column is the number of those with a yes: it needs as many of them, and of those with a
+        no, as a cell needs units. In steps of the last carried digit: S - n min < k H or n max - S < k H.
+        """
+        least, greatest = _declared(self.epoch, measure.name).range_steps
+        total, rows = self.cells.integers(f"{measure.name}.sum"), self.rows(measure)
+        steps = self._policy.min_units * self.epoch.dataset.unit_rows_max
+        below = is_negative((1, total), (-least, rows), constant=-steps)
+        return below | is_negative((-1, total), (greatest, rows), constant=-steps)
+
+    @property
+    def _policy(self) -> TableBuilder:
+        return self.epoch.dataset.policy
+
+    def _rows_per_unit(self) -> int | None:
+        """The most rows that a unit certainly has at most, or None if that is not known."""
+        dataset = self.epoch.dataset
+        if dataset.unit_column is None:
+            return 1
+        return dataset.unit_rows_max if dataset.mode is Mode.SNAPSHOT else None
+
+    def _units(self, looked: Padded, measure: SourceMeasure | None) -> NDArray[np.int64]:
+        return looked.integers(f"{measure.name}.units" if measure else "units")
+
+    def _total(self, measure: SourceMeasure) -> NDArray[np.int64]:
+        """The sum of the units' contributions, or less: rows of one unit may cancel each other."""
+        total = self.cells.integers(f"{measure.name}.sum")
+        if not measure.signed:
+            return total
+        by_row, single = self.cells.integers(f"{measure.name}.abs"), self._rows_per_unit() == 1
+        if self.looked is not None and not single:
+            single = self.looked.present & (self._units(self.looked, measure) == self.rows(measure))
+        return np.where(single, by_row, np.abs(total))
+
+    def _contributors_certain(self, measure: SourceMeasure) -> NDArray[np.bool_]:
+        """Where the rules hold because they do so for the largest row in the place of each large contributor."""
+        if self._rows_per_unit() != 1:
+            return np.zeros(len(self.cells.rows), dtype=np.bool_)
+        row = self.cells.integers(f"{measure.name}.max")
+        return ~_sensitive(self._policy, self._total(measure), [row] * max(2, self._policy.dominance_n))
+
+    def _contributor_shown(self, looked: Padded, measure: SourceMeasure) -> NDArray[np.bool_]:
+        ranks = range(1, max(2, self._policy.dominance_n) + 1)
+        top = [looked.integers(f"{measure.name}.top{rank}") for rank in ranks]
+        return _sensitive(self._policy, self._total(measure), top)
 
 
-def contributors(cells: Padded, looked: Padded | None, epoch: Epoch, measure: SourceMeasure) -> Contributors:
-    """Return the measure's contributors in each cell."""
-    exact = looked.present if looked else np.zeros(len(cells.rows), dtype=np.bool_)
-    by_row = cells.integers(f"{measure.name}.max")
-    largest = np.where(exact, looked.integers(f"{measure.name}.top1"), by_row) if looked else by_row
-    total = _total(cells, measure)
-    if measure.signed and epoch.facts.rows_per_unit_max > 1:
-        total = np.abs(cells.integers(f"{measure.name}.sum"))  # rows of one unit may cancel, so their total is too lax
-    fingerprint = cells.fingerprints(f"{measure.name}.key" if measure.optional else "key")
-    return Contributors(_rows(cells, measure), fingerprint, total, largest, exact)
-
-
-def sensitive(
-    of: Contributors, looked: Padded | None, policy: TableBuilder, measure: SourceMeasure
-) -> NDArray[np.bool_]:
-    """Return where a sum gives a contributor away; what was certified does not.
+def _sensitive(policy: TableBuilder, total: NDArray[np.int64], top: list[NDArray[np.int64]]) -> NDArray[np.bool_]:
+    """Return where a sum gives a contributor away.
 
     The p %-rule: total - x1 - x2 < p/100 x1; dominance: x1 + … + xn > k/100 total (Hundepool et al., Statistical
     Disclosure Control, 2012, section 4.2).
     """
-    if looked is None:
-        return np.zeros(len(of.rows), dtype=np.bool_)
-    top = [looked.integers(f"{measure.name}.top{rank + 1}") for rank in range(max(2, policy.dominance_n))]
-    total = of.total.astype(np.float64)
-    by_p = total - top[0] - top[1] < policy.p_percent / 100 * top[0]
-    by_dominance = np.sum(top[: policy.dominance_n], axis=0) > policy.dominance_k_percent / 100 * total
-    return of.exact & (by_p | by_dominance)
+    p, k = percentage(policy.p_percent), percentage(policy.dominance_k_percent)
+    by_p = is_negative((p.denominator, total), (-p.denominator - p.numerator, top[0]), (-p.denominator, top[1]))
+    largest = [(-k.denominator, contribution) for contribution in top[: policy.dominance_n]]
+    return by_p | is_negative((k.numerator, total), *largest)
 
 
-def _certified(cells: Padded, measure: SourceMeasure, policy: TableBuilder) -> NDArray[np.bool_]:
-    total = _total(cells, measure).astype(np.float64)
-    largest = cells.integers(f"{measure.name}.max").astype(np.float64)
-    by_p = total - 2 * largest >= policy.p_percent / 100 * largest
-    return by_p & (policy.dominance_n * largest <= policy.dominance_k_percent / 100 * total)
-
-
-def _total(cells: Padded, measure: SourceMeasure) -> NDArray[np.int64]:
-    return cells.integers(f"{measure.name}.abs" if measure.signed else f"{measure.name}.sum")
-
-
-def _rows(cells: Padded, measure: SourceMeasure) -> NDArray[np.int64]:
-    return cells.integers(f"{measure.name}.rows" if measure.optional else "rows")
-
-
-__all__ = ["Contributors", "contributors", "enough_units", "sensitive", "source_measures", "uncertified"]
+def _declared(epoch: Epoch, name: str) -> Measure:
+    column = epoch.dataset.column(name)
+    if not isinstance(column, Measure):
+        raise TypeError(f"{name} is no measure")
+    return column

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
+from math import floor, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from bandung.gateway.disclosure.cells import Padded
+from bandung.gateway.disclosure.cells import OutOfRange, Padded
 from bandung.gateway.disclosure.keys import uniforms
-from bandung.gateway.disclosure.ptable import maximum_entropy
-from bandung.gateway.disclosure.safety import contributors, enough_units, sensitive, uncertified
+from bandung.gateway.disclosure.ptable import PTable, maximum_entropy
+from bandung.gateway.disclosure.safety import Safety, uncertified
 from bandung.gateway.domain.dataset import Measure
 from bandung.gateway.domain.plan import Statistic, StatisticKind
 from bandung.gateway.domain.release import Raw, Release
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from bandung.connectors.base import Measure as SourceMeasure
     from bandung.gateway.domain.dataset import Epoch
+    from bandung.gateway.domain.policy import TableBuilder
 
 __all__ = ["protect", "uncertified"]
 
@@ -51,62 +52,76 @@ class _Column:
 def protect(checked: CheckedPlan, epoch: Epoch, raw: Raw, dataset_key: bytes) -> Release:
     """Return the release of a plan's raw cells.
 
-    A count is perturbed by the published table, decided by the cell's fingerprint. A sum is changed by at most
-    `sum_noise` times its largest contribution, decided likewise, and rounded to the measure's decimals. A mean is the
-    protected sum divided by the protected count of its contributors. See `Release.noise` for what is published of
-    the noise; the bound on a sum is that of the declared range, since a cell's own largest contribution is secret.
+    A count is perturbed by the published table, decided by the cell's fingerprint. A sum is changed, decided likewise,
+    by at most `sum_noise` times its largest contribution, or by sqrt(3 V) steps of the last carried digit if that is
+    more, and rounded to the measure's decimals. A mean is the protected sum divided by the protected count of its
+    contributors. See `Release.noise` for what is published of the noise; it depends on declarations alone, since a
+    cell's own largest contribution is secret.
 
     Raises:
-        OutOfRange: the source's sums do not fit the declared ranges.
+        SourceError: the source's cells are not what was published: foreign codes, rows without a record key, or
+            values outside the declared ranges.
     """
-    group_by = checked.plan.group_by
-    cells = Padded.on(checked.keys, raw.cells, group_by)
-    looked = Padded.on(checked.keys, raw.contributions, group_by) if raw.contributions is not None else None
-    protector = _Protector(epoch, dataset_key, cells, looked)
+    cells = Padded.on(checked, raw.cells)
+    looked = Padded.on(checked, raw.contributions) if raw.contributions is not None else None
+    protector = _Protector(Safety(epoch, cells, looked), dataset_key)
     measures = {measure.name: measure for measure in source_measures(checked.plan, epoch)}
-    columns = {s.name: protector.column(s, measures) for s in checked.plan.statistics}
+    sums = {name: protector.sum(measure) for name, measure in measures.items()}
+    columns: dict[str, _Column] = {}
+    for statistic in checked.plan.statistics:
+        measure = measures.get(statistic.measure)
+        if measure is None:
+            columns[statistic.name] = protector.count(None)
+        elif statistic.kind == StatisticKind.SUM.value:
+            columns[statistic.name] = sums[measure.name]
+        else:
+            columns[statistic.name] = protector.mean(sums[measure.name], measure)
     return Release(_table(checked, columns), _noise(checked.plan.statistics, epoch))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class _Protector:
-    epoch: Epoch
-    dataset_key: bytes
-    cells: Padded
-    looked: Padded | None
+    """Makes a table's columns; the counts of the same records are drawn once."""
 
-    def column(self, statistic: Statistic, measures: Mapping[str, SourceMeasure]) -> _Column:
-        if statistic.kind == StatisticKind.COUNT.value:
-            return self._count(self.cells.fingerprints("key"), self.cells.integers("rows"), None)
-        measure = measures[statistic.measure]
-        total = self._sum(measure)
-        return total if statistic.kind == StatisticKind.SUM.value else self._mean(total, measure)
+    def __init__(self, safety: Safety, dataset_key: bytes) -> None:
+        self._safety = safety
+        self._policy = safety.epoch.dataset.policy
+        self._dataset_key = dataset_key
+        self._counts: dict[str, _Column] = {}
 
-    def _count(
-        self, fingerprints: NDArray[np.uint64], rows: NDArray[np.int64], measure: SourceMeasure | None
-    ) -> _Column:
-        policy = self.epoch.dataset.policy
-        shown = enough_units(self.cells, self.looked, self.epoch, measure)
-        table = maximum_entropy(policy.noise_max, policy.noise_variance, policy.noise_js)
-        uniform = uniforms(self.dataset_key, fingerprints, rows, StatisticKind.COUNT.value)
-        return _Column(table.perturb(rows, uniform), shown)
+    def count(self, measure: SourceMeasure | None) -> _Column:
+        of = measure.name if measure and measure.optional else ""
+        if of not in self._counts:
+            rows, fingerprints = self._safety.rows(measure), self._safety.fingerprints(measure)
+            uniform = uniforms(self._dataset_key, fingerprints, rows, StatisticKind.COUNT.value)
+            shown = self._safety.enough_units(measure if of else None)
+            self._counts[of] = _Column(_ptable(self._policy).perturb(rows, uniform), shown)
+        return self._counts[of]
 
-    def _sum(self, measure: SourceMeasure) -> _Column:
-        policy = self.epoch.dataset.policy
-        of = contributors(self.cells, self.looked, self.epoch, measure)
-        shown = enough_units(self.cells, self.looked, self.epoch, measure)
-        shown &= enough_units(self.cells, self.looked, self.epoch, None)
-        shown &= ~sensitive(of, self.looked, policy, measure)
-        uniform = uniforms(self.dataset_key, of.fingerprint, of.rows, f"sum({measure.name})")
-        noise = np.rint(policy.sum_noise * (2 * uniform - 1) * of.largest).astype(np.int64)
-        scale = 10.0 ** _declared(self.epoch, measure.name).decimals
-        return _Column((self.cells.integers(f"{measure.name}.sum") + noise) / scale, shown)
+    def sum(self, measure: SourceMeasure) -> _Column:
+        declared = _declared(self._safety.epoch, measure.name)
+        if (self._safety.cells.integers(f"{measure.name}.max") > max(map(abs, declared.range_steps))).any():
+            raise OutOfRange(measure.name)
+        rows, fingerprints = self._safety.rows(measure), self._safety.fingerprints(measure)
+        uniform = uniforms(self._dataset_key, fingerprints, rows, f"sum({measure.name})")
+        width = np.maximum(self._policy.sum_noise * self._safety.largest(measure), _least_width(self._policy))
+        noise = np.rint(width * (2 * uniform - 1)).astype(np.int64)
+        shown = self._safety.sum_safe(measure) & ~self._safety.tells_everybody(measure)
+        total = self._safety.cells.integers(f"{measure.name}.sum") + noise
+        return _Column(total / 10.0**declared.decimals, shown)
 
-    def _mean(self, total: _Column, measure: SourceMeasure) -> _Column:
-        of = contributors(self.cells, self.looked, self.epoch, measure)
-        count = self._count(of.fingerprint, of.rows, measure)
+    def mean(self, total: _Column, measure: SourceMeasure) -> _Column:
+        count = self.count(measure)
         shown = total.shown & count.shown & (count.values > 0)
         return _Column(total.values / np.where(count.values > 0, count.values, 1), shown)
+
+
+def _ptable(policy: TableBuilder) -> PTable:
+    return maximum_entropy(policy.noise_max, policy.noise_variance, policy.noise_js)
+
+
+def _least_width(policy: TableBuilder) -> float:
+    """Uniform noise of this half-width has the variance of a count's noise."""
+    return sqrt(3 * policy.noise_variance)
 
 
 def _table(checked: CheckedPlan, columns: Mapping[str, _Column]) -> pa.Table:
@@ -131,19 +146,29 @@ def _noise(statistics: tuple[Statistic, ...], epoch: Epoch) -> Mapping[str, Mapp
 def _noise_of(statistic: Statistic, epoch: Epoch) -> Mapping[str, float]:
     """The variance of a count; for a sum, the standard error if one unit's rows all stood at the declared bound.
 
-    A mean's relative error is at most that of its sum and of its count together.
+    A mean m = S / n is off by (noise of S - m noise of n) / n, so its error is at most that of its sum, plus the
+    declared bound times that of its count, by the released count of its contributors.
     """
     policy = epoch.dataset.policy
+    variance = _ptable(policy).variance(policy.min_units, policy.noise_variance)
     if statistic.kind == StatisticKind.COUNT.value:
-        return {"variance": policy.noise_variance}
+        return {"variance": variance}
     measure = _declared(epoch, statistic.measure)
-    bound = max(abs(measure.minimum), abs(measure.maximum)) * epoch.facts.rows_per_unit_max
-    error = policy.sum_noise / sqrt(3) * bound
+    bound, step = max(map(abs, measure.range_steps)), 10.0**-measure.decimals
+    width = max(policy.sum_noise * bound * epoch.dataset.unit_rows_max, _least_width(policy))
+    error = sqrt(_rounded_variance(width)) * step
     if statistic.kind == StatisticKind.SUM.value:
         return {"standard_error_max": error}
-    # With at least k contributors, |sum noise| / count and |mean| |count noise| / count are largest at k.
-    least = max(1, policy.min_units - policy.noise_max)
-    return {"standard_error_max": (error + bound * sqrt(policy.noise_variance)) / least}
+    # COUNT(*) counts records without a value too, so it does not tell how many contributors an optional measure has.
+    by = "contributors" if measure.optional else "count"
+    return {f"standard_error_max_times_{by}": error + bound * step * sqrt(variance)}
+
+
+def _rounded_variance(width: float) -> float:
+    """The variance of a uniform number in (-width, width), rounded to a whole one."""
+    last = floor(width + 0.5)
+    inner = (last - 1) * last * (2 * last - 1) / 6
+    return (inner + last**2 * (width - last + 0.5)) / width
 
 
 def _declared(epoch: Epoch, name: str) -> Measure:

@@ -80,6 +80,12 @@ class Measure:
         """Digits after the point that are carried."""
         return self.expression.decimals
 
+    @property
+    def range_steps(self) -> tuple[int, int]:
+        """The declared range in units of 10^-decimals, both inclusive."""
+        factor = 10**self.decimals
+        return round(self.minimum * factor), round(self.maximum * factor)
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -105,6 +111,7 @@ class Dataset:
         name: SQL name: lower-case letters, digits, underscores.
         unit_name: what a unit is called (woman, farm, enterprise).
         unit_column: source column with the unit's id; None when each row is one unit.
+        unit_rows_max: most rows that a unit may have; public, and verified at publication.
         key_column: source column that provides the record key, or None.
         digest: SHA-256 of the declaration's canonical form, hexadecimal.
     """
@@ -119,6 +126,7 @@ class Dataset:
     mode: Mode
     unit_name: str
     unit_column: str | None
+    unit_rows_max: int
     key_column: str | None
     columns: tuple[Dimension | Measure, ...]
     policy: TableBuilder
@@ -142,12 +150,12 @@ class Dataset:
     def source_view(self) -> View:
         """The declared columns over the source relation, without a record key."""
         columns: list[tuple[str, Expression]] = [(column.name, column.expression) for column in self.columns]
-        return View(self.source.relation, tuple(columns), self.unit_column)
+        return View(self.source.relation, tuple(columns), self.unit_column, unit_rows_max=self.unit_rows_max)
 
     def snapshot_view(self, relation: str) -> View:
         """The declared columns over the gateway's own copy, where they stand already computed."""
         columns: list[tuple[str, Expression]] = [(column.name, Column(column.name)) for column in self.columns]
-        return View(relation, tuple(columns), "unit")
+        return View(relation, tuple(columns), "unit", unit_rows_max=self.unit_rows_max)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ def parse_declaration(document: Mapping[str, object], base: str) -> Dataset:
         mode=Mode(about.mode),
         unit_name=unit.name,
         unit_column=unit.column,
+        unit_rows_max=unit.rows_max,
         key_column=unit.key,
         columns=columns,
         policy=TableBuilder(**policy.model_dump(exclude={"kind"})),

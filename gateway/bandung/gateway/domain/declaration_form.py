@@ -51,10 +51,13 @@ class UnitSection(Section):
     name: Text
     column: SourceColumn | None = None
     rows: Truth = False
+    rows_max: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 1
     key: SourceColumn | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> UnitSection:
+        if self.rows and self.rows_max > 1:
+            raise ValueError("rows_max is 1 where each row is one unit")
         if (self.column is None) == (not self.rows):
             raise ValueError("give either column, or rows = true if each row is one unit")
         return self
@@ -128,8 +131,8 @@ class PolicySection(Section):
 
     @model_validator(mode="after")
     def _attainable(self) -> PolicySection:
-        if self.noise_js >= self.min_units:
-            raise ValueError("noise_js must be below min_units")
+        if self.noise_js >= min(self.min_units, self.noise_max):
+            raise ValueError("noise_js must be below min_units and below noise_max")
         if self.noise_variance > self.noise_max**2:
             raise ValueError("noise_variance cannot be above noise_max squared")
         return self

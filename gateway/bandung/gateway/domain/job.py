@@ -158,9 +158,12 @@ class JobRecord:
 
     Attributes:
         decided_by: URI, `local:<user>`, or `agreement:<id>` for a standing rule; empty while pending.
+        epoch: what the decision is about. A job does not go on over other data: the units of another epoch are split
+            anew, so that sums over both would tell them apart.
     """
 
     signed: SignedJob
     decision: Decision
     reason: str = ""
     decided_by: str = ""
+    epoch: str = ""

@@ -12,8 +12,12 @@ from dataclasses import dataclass
 class TableBuilder:
     """The `table-builder` policy: threshold, p %-rule, dominance, sparsity, cell-key noise, quotas.
 
+    `noise_js` must be below `min_units`, or cells at the threshold could only be shown as 0, and below `noise_max`,
+    or no unbiased noise exists for some counts; anything else is a ValueError.
+
     Attributes:
-        min_units: fewest units in a released cell.
+        min_units: fewest units in a released cell; fewest steps of a sum from the least and the greatest that its
+            contributors could have by the declared range.
         p_percent: a cell's sum is sensitive if total - x1 - x2 < p/100 x1.
         dominance_n, dominance_k_percent: a cell's sum is sensitive if its n largest contributors hold more
             than k % of it.
@@ -22,7 +26,8 @@ class TableBuilder:
         noise_max: D, the largest change of a count.
         noise_variance: V, the variance of the change of a count.
         noise_js: no released count lies in 1..js.
-        sum_noise: half-width of the sticky noise on a sum, as a share of the cell's largest contribution.
+        sum_noise: half-width of the sticky noise on a sum, as a share of the cell's largest contribution; it is at
+            least sqrt(3 V) steps of the last carried digit, so that a sum of ones is protected as a count is.
         tables_per_analyst, tables_per_dataset: quotas of distinct tables per epoch.
     """
 
@@ -38,6 +43,10 @@ class TableBuilder:
     sum_noise: float = 0.5
     tables_per_analyst: int = 500
     tables_per_dataset: int = 5000
+
+    def __post_init__(self) -> None:
+        if not self.noise_js < min(self.min_units, self.noise_max):
+            raise ValueError("noise_js must be below min_units and below noise_max")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,9 @@ class Release:
         table: the plan's dimensions (utf8), its statistics (int64 for counts, float64 else; null where
             suppressed), then `OBS_STATUS` and `CONF_STATUS` (utf8, SDMX codes). All cells of the public code
             lists, in code-list order.
-        noise: per statistic, what the published noise implies: `variance` of a count;
-            for sums and means the largest standard error that the declared range allows.
+        noise: per statistic, what the published noise implies, by declarations alone: `variance` of a count;
+            `standard_error_max` of a sum; `standard_error_max_times_count` of a mean, to be divided by the cell's
+            count (`standard_error_max_times_contributors` where values may be missing).
     """
 
     table: pa.Table

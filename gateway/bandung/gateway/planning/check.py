@@ -12,28 +12,33 @@ from bandung.gateway.domain.dataset import Dimension, Epoch, Measure
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.plan import Plan
 
+CELLS_MAX = 200_000
+"""Most rows of an answer; they are enumerated from the code lists, so this holds before any is made."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckedPlan:
     """Proof that a plan passed its epoch's rules. Only `check` makes one.
 
     Attributes:
-        keys: every cell of the padded table, as codes in the order of `plan.group_by`, in code-list order.
+        codes: for each dimension of `plan.group_by`, the codes of the padded table in code-list order.
+        keys: every cell of the padded table: the product of `codes`, the last dimension running fastest.
     """
 
     plan: Plan
+    codes: tuple[tuple[str, ...], ...]
     keys: tuple[tuple[str, ...], ...]
 
 
 def check(plan: Plan, epoch: Epoch) -> CheckedPlan:
-    """Check the number of variables and the sparsity of the table.
+    """Check the number of variables, the size and the sparsity of the table.
 
     The sparsity rule divides the epoch's rows by the cells of the table over all variables, filters counted:
     it looks at no filtered count, so it tells nothing about one. A dimension that another one of the table nests
     in multiplies no cells.
 
     Raises:
-        Refusal: TOO_MANY_VARIABLES, TOO_SPARSE.
+        Refusal: TOO_MANY_VARIABLES, TOO_LARGE, TOO_SPARSE.
     """
     policy = epoch.dataset.policy
     if len(plan.variables) > policy.variables_max:
@@ -47,8 +52,10 @@ def check(plan: Plan, epoch: Epoch) -> CheckedPlan:
             f"{cells} cells; the policy wants {policy.mean_cell_min:g} records per cell on average.",
         )
     fixed = {filter_.column: (filter_.code,) for filter_ in plan.filters}
-    codes = (fixed.get(name) or _codes(name, epoch) for name in plan.group_by)
-    return CheckedPlan(plan, tuple(product(*codes)))
+    codes = tuple(fixed.get(name) or _codes(name, epoch) for name in plan.group_by)
+    if prod(map(len, codes)) > CELLS_MAX:
+        raise Refusal(ErrorKind.TOO_LARGE, f"The table has more than {CELLS_MAX} cells.")
+    return CheckedPlan(plan, codes, tuple(product(*codes)))
 
 
 def source_query(checked: CheckedPlan, epoch: Epoch) -> CellQuery:

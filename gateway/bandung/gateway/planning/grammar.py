@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.planning.text import position
+from bandung.gateway.planning.words import AGGREGATES
 
 _PARTS: Final[dict[type[exp.Expr], frozenset[str]]] = {
     exp.Select: frozenset({"expressions", "from_", "where", "group", "order", "limit"}),
@@ -35,16 +36,6 @@ _PARTS: Final[dict[type[exp.Expr], frozenset[str]]] = {
 """Allowed node classes with their allowed parts; what is not here is refused."""
 
 _AGGREGATES = (exp.Count, exp.Sum, exp.Avg)
-_NEAREST: Final[tuple[tuple[tuple[type[exp.Expr], ...], str], ...]] = (
-    ((exp.Having,), "HAVING is not offered: filter the answer after you have received it."),
-    ((exp.Distinct,), "DISTINCT is not offered: GROUP BY the dimension to see all of its codes."),
-    ((exp.In, exp.Between, exp.Or, exp.Not), "Filters are dimension = 'code', joined by AND: group by the dimension."),
-    ((exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NEQ, exp.Is, exp.Like), "Filters compare a dimension with one code: ="),
-    ((exp.Join, exp.SetOperation, exp.Subquery, exp.CTE, exp.With), "Ask one dataset at a time, without subqueries."),
-    ((exp.Window,), "Windows are not offered: compute on the answer."),
-    ((exp.Min, exp.Max), "MIN and MAX would show single records: ask for AVG, or group by a banded dimension."),
-    ((exp.Case, exp.If, exp.Cast, exp.Binary, exp.Func), "Only COUNT(*), SUM(x) and AVG(x) of a declared measure."),
-)
 
 
 def check_grammar(tree: exp.Expr, text: str) -> exp.Select:
@@ -94,10 +85,8 @@ def refuse(node: exp.Expr, text: str, nearest: str) -> NoReturn:
 
 
 def _refuse(node: exp.Expr, text: str) -> NoReturn:
-    nearest = next(
-        (words for classes, words in _NEAREST if isinstance(node, classes)), ErrorKind.NOT_IN_GRAMMAR.spec.remedy
-    )
-    refuse(node, text, nearest)
+    computed = isinstance(node, exp.Binary | exp.Func)
+    refuse(node, text, AGGREGATES if computed else ErrorKind.NOT_IN_GRAMMAR.spec.remedy)
 
 
 def _called(node: exp.Expr) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bandung.gateway.domain.dataset import Epoch
 from bandung.gateway.domain.errors import ErrorKind, Refusal
-from bandung.gateway.domain.plan import Output, Presentation, Statement, Statistic
+from bandung.gateway.domain.plan import Output, Presentation, Statement, Statistic, StatisticKind
 from bandung.gateway.planning import resolve
 from bandung.gateway.planning.resolve import Find
 
@@ -19,7 +19,8 @@ def plan_table(
     """Return the statement of a typed request, and the epoch it asks.
 
     Raises:
-        Refusal: UNKNOWN_DATASET, UNKNOWN_COLUMN, WRONG_ROLE, UNKNOWN_CODE; BAD_REQUEST without a statistic.
+        Refusal: UNKNOWN_DATASET, UNKNOWN_COLUMN, WRONG_ROLE, UNKNOWN_CODE; BAD_REQUEST without a statistic, or
+            for one that does not exist.
     """
     epoch = resolve.dataset(dataset, find)
     declared = epoch.dataset
@@ -39,6 +40,10 @@ def plan_table(
 
 
 def _resolved(statistic: Statistic, epoch: Epoch) -> Statistic:
-    if not statistic.measure:
+    kinds = {kind.value for kind in StatisticKind}
+    counts = statistic.kind == StatisticKind.COUNT.value
+    if statistic.kind not in kinds or counts == bool(statistic.measure):
+        raise Refusal(ErrorKind.BAD_REQUEST, "A statistic is count, or sum or mean of a measure.")
+    if counts:
         return statistic
     return Statistic(statistic.kind, resolve.measure(statistic.measure, epoch.dataset).name)

@@ -25,7 +25,8 @@ from bandung.gateway.planning.text import parse, position
 
 SCHEMA = "main"
 STATUS = ("OBS_STATUS", "CONF_STATUS")
-LIMIT_MAX = 10**9
+DIGITS_MAX = 9
+"""Of a whole number in a statement; more are read by no one."""
 
 
 def plan_sql(text: str, find: Find) -> tuple[Statement, Epoch]:
@@ -82,7 +83,8 @@ class _Reader:
             refuse(select.expressions[-1], self.text, "Give every column of the answer a name of its own (AS name).")
 
     def _column(self, node: exp.Expr) -> exp.Column:
-        if not isinstance(node, exp.Column) or node.table.lower() not in ("", self.table, self.epoch.dataset.name):
+        tables = ("", self.table, self.epoch.dataset.name)
+        if not isinstance(node, exp.Column) or node.table.lower() not in tables or node.db not in ("", SCHEMA):
             refuse(node, self.text, "Name a declared column of the dataset.")
         return node
 
@@ -120,7 +122,7 @@ class _Reader:
         return self._dimension(node)
 
     def _at(self, literal: exp.Literal, items: list[exp.Expr]) -> exp.Expr:
-        index = int(literal.this) if not literal.is_string and literal.this.isdecimal() else 0
+        index = _whole(literal) or 0
         if not 1 <= index <= len(items):
             refuse(literal, self.text, f"Positions go from 1 to {len(items)}.")
         return items[index - 1]
@@ -151,10 +153,13 @@ class _Reader:
                 key = _key(node)
                 if named.setdefault(key, name) != name:
                     refuse(node, self.text, "Use each parameter for one column only.")
-        if named and all(key.isdecimal() for key in named):
-            named = dict(sorted(named.items(), key=lambda item: int(item[0])))
-            if list(named) != [str(number + 1) for number in range(len(named))]:
+        numbers = [str(number + 1) for number in range(len(named))]
+        if len({_style(key) for key in named}) > 1:
+            raise Refusal(ErrorKind.BAD_PARAMETER, "Write all parameters as ?, or all by number, or all by name.")
+        if named and _style(next(iter(named))) == "number":
+            if set(named) != set(numbers):
                 raise Refusal(ErrorKind.BAD_PARAMETER, "Number the parameters $1, $2, … without gaps.")
+            return {number: named[number] for number in numbers}
         return named
 
     def _value(self, name: str, node: exp.Expr, keys: list[str]) -> str | Placeholder:
@@ -186,9 +191,10 @@ class _Reader:
         if limit is None:
             return None
         node = limit.expression
-        if not isinstance(node, exp.Literal) or node.is_string or not node.this.isdecimal():
-            refuse(limit, self.text, "LIMIT takes a whole number.")
-        return min(int(node.this), LIMIT_MAX)
+        number = _whole(node) if isinstance(node, exp.Literal) else None
+        if number is None:
+            refuse(limit, self.text, f"LIMIT takes a whole number of at most {DIGITS_MAX} digits.")
+        return number
 
     def _place(self, node: exp.Expr) -> Place:
         return position(node, self.text)
@@ -199,13 +205,25 @@ def _key(node: exp.Placeholder) -> str:
     return str(node.args.get("this") or f"?{id(node)}")
 
 
+def _style(key: str) -> str:
+    return "?" if key.startswith("?") else "number" if key.isdecimal() else "name"
+
+
+def _whole(literal: exp.Literal) -> int | None:
+    """The literal's whole number, unless it is a text, another number, or too long to be meant."""
+    digits = literal.this
+    return int(digits) if not literal.is_string and digits.isdecimal() and len(digits) <= DIGITS_MAX else None
+
+
 def _conjuncts(node: exp.Expr) -> Iterator[exp.Expr]:
-    node = node.unnest()
-    if isinstance(node, exp.And):
-        yield from _conjuncts(node.this)
-        yield from _conjuncts(node.expression)
-    else:
-        yield node
+    """The comparisons from left to right, without recursion: hundreds may be joined."""
+    waiting = [node]
+    while waiting:
+        found = waiting.pop().unnest()
+        if isinstance(found, exp.And):
+            waiting += (found.expression, found.this)
+        else:
+            yield found
 
 
 def _is_aggregate(item: exp.Expr) -> bool:

@@ -10,6 +10,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from bandung.gateway.domain.errors import ErrorKind, Refusal
+from bandung.gateway.planning.words import check_words, place
 
 DIALECT: Final = "duckdb"
 SQL_BYTES_MAX: Final = 16 * 1024
@@ -24,16 +25,20 @@ _NEAREST = "Write SELECT dimensions, COUNT(*) FROM dataset GROUP BY dimensions."
 def parse(text: str) -> exp.Expr:
     """Return the syntax tree of a single statement; comments are dropped.
 
+    The parser sees only texts of allowed words: it takes exponential time for some others, such as many JOINs.
+
     Raises:
-        Refusal: TOO_LARGE over a limit; SYNTAX if the text cannot be read, is not one statement, or does not
-            survive being written and read again.
+        Refusal: TOO_LARGE over a limit; NOT_IN_GRAMMAR for a foreign word; SYNTAX if the text cannot be read, is not
+            one statement, or does not survive being written and read again.
     """
-    _check_limits(text)
+    tokens = _within_limits(text)
+    _check_single(tokens)
+    check_words(tokens, text)
     try:
         statements = sqlglot.parse(text, read=DIALECT)
-        if len(statements) != 1 or statements[0] is None:
-            raise Refusal(ErrorKind.SYNTAX, "Send exactly one statement.", remedy=_NEAREST)
         tree = statements[0]
+        if tree is None:
+            raise Refusal(ErrorKind.SYNTAX, remedy=_NEAREST)
         written = tree.sql(dialect=DIALECT, comments=False)
         if sqlglot.parse_one(written, read=DIALECT).sql(dialect=DIALECT) != written:
             raise Refusal(ErrorKind.SYNTAX, "The statement can be read in more than one way.", remedy=_NEAREST)
@@ -49,11 +54,10 @@ def position(node: exp.Expr, text: str) -> tuple[int, int] | None:
     starts = [part.meta["start"] for part in node.walk() if "start" in part.meta]
     if not starts:
         return None
-    before = text[: min(starts)]
-    return before.count("\n") + 1, len(before) - before.rfind("\n")
+    return place(text, min(starts))
 
 
-def _check_limits(text: str) -> None:
+def _within_limits(text: str) -> list[Token]:
     if len(text.encode("utf-8", "surrogatepass")) > SQL_BYTES_MAX:
         raise Refusal(ErrorKind.TOO_LARGE, f"A statement may have {SQL_BYTES_MAX} bytes.")
     try:
@@ -64,6 +68,14 @@ def _check_limits(text: str) -> None:
         raise Refusal(ErrorKind.TOO_LARGE, f"A statement may have {SQL_TOKENS_MAX} words and signs.")
     if _depth(tokens) > SQL_DEPTH_MAX:
         raise Refusal(ErrorKind.TOO_LARGE, f"Brackets may nest {SQL_DEPTH_MAX} deep.")
+    return tokens
+
+
+def _check_single(tokens: list[Token]) -> None:
+    ends = [token.token_type is TokenType.SEMICOLON for token in tokens]
+    first = ends.index(True) if True in ends else len(ends)
+    if first == 0 or not all(ends[first:]):
+        raise Refusal(ErrorKind.SYNTAX, "Send exactly one statement.", remedy=_NEAREST)
 
 
 def _depth(tokens: list[Token]) -> int:

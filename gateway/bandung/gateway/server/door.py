@@ -46,11 +46,12 @@ class Limits:
 
     Attributes:
         deadline_max_s: longest that a call may take; a call without a deadline gets this one.
-        calls_per_principal_max: most calls of one principal under way at once.
+        calls_per_principal_max: most calls of one principal under way at once; fewer than there are threads, so that
+            nobody can take them all.
     """
 
     deadline_max_s: float = 300.0
-    calls_per_principal_max: int = 16
+    calls_per_principal_max: int = 8
 
 
 class Door(grpc.GenericRpcHandler):
@@ -175,7 +176,9 @@ class Door(grpc.GenericRpcHandler):
     def _settled(self, call: Call | None, outcome: Refusal, exchange: str) -> Refusal:
         """Return what is sent: the true cause of a stop, and nothing that could not be recorded."""
         if outcome.private:
-            _LOG.info("exchange %s: %s %s", exchange, outcome.code, outcome.private)
+            # What a source or a gate says may hold data; who wants it in the log turns the level up.
+            _LOG.info("exchange %s: %s (why: at level debug)", exchange, outcome.code)
+            _LOG.debug("exchange %s: %s", exchange, outcome.private)
         if call is None:
             return outcome
         if outcome.kind is ErrorKind.CANCELLED and call.stop.stopped:

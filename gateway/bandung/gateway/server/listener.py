@@ -141,7 +141,7 @@ def serve(config: ServerConfig, desks: Desks, clock: Clock, randomness: Randomne
         raise Refusal(ErrorKind.BAD_CONFIGURATION, "gRPC was imported before bandung.gateway: TLS 1.2 would be open.")
     trust = TrustStore(config.trust, clock, config.trust_fresh_s)
     credentials = CredentialFiles(config.certificate, config.key, trust).credentials()
-    status = _Health()
+    status = _Health(desks.ledger)
     served = _served(config, desks, Sealer(config.ticket_key, clock, randomness), status)
     door = Door(served, trust, config.trust_domain, config.limits, randomness, desks.queries.record_refusal)
     pool = ThreadPoolExecutor(config.threads, thread_name_prefix="call")
@@ -188,13 +188,21 @@ _DESCRIBED = tuple(service.full_name for name, service in SERVICES.items() if na
 
 
 class _Health:
-    """gRPC health: the whole server under the empty name, and each service under its own."""
+    """gRPC health: the whole server under the empty name, and each service under its own. Who is sealed serves not."""
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: typed.LedgerReader) -> None:
+        self._ledger = ledger
         self._servicer = health.HealthServicer()
         for name in ("", *(service.full_name for service in SERVICES.values())):
             self._servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-        self.Check = _with_transport(self._servicer.Check)
+
+    def Check(self, request: Any, call: Call) -> Any:  # noqa: N802
+        """Say SERVING only while answers can be recorded."""
+        try:
+            self._ledger.head()
+        except Refusal:
+            return health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.NOT_SERVING)
+        return self._servicer.Check(request, call.transport)
 
     def leave(self) -> None:
         """Say NOT_SERVING from now on."""

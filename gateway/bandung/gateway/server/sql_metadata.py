@@ -6,7 +6,6 @@ those that are open to the caller exist.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -88,9 +87,24 @@ def _field(column: Dimension | Measure, dataset: str, member: str) -> pa.Field:
 
 
 def _like(pattern: str, text: str) -> bool:
-    """SQL LIKE with `%` and `_`; an empty pattern matches everything."""
-    parts = (".*" if c == "%" else "." if c == "_" else re.escape(c) for c in pattern)
-    return not pattern or re.fullmatch("".join(parts), text, re.DOTALL) is not None
+    """SQL LIKE with `%` and `_`; an empty pattern matches everything.
+
+    Not by a regular expression: the pattern is a caller's, and one of many `%` would keep the whole process busy
+    (Python's engine goes back and forth, and lets no other thread run meanwhile). Here every character is looked at
+    once; bit i of `reached` says that the pattern so far fits the first i characters of the text.
+    """
+    everywhere = (1 << len(text) + 1) - 1
+    reached = 1
+    for character in pattern:
+        if character == "%":
+            reached = everywhere & -(reached & -reached)
+        elif character == "_":
+            reached = everywhere & reached << 1
+        else:
+            reached = sum(1 << i + 1 for i, c in enumerate(text) if c == character and reached >> i & 1)
+        if not reached:
+            return False
+    return not pattern or bool(reached >> len(text))
 
 
 def _in_catalog(command: Any, member: str) -> bool:

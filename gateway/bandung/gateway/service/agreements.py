@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bandung.gateway.domain.agreement import Agreement, AgreementState
+from bandung.gateway.domain.agreement import Agreement, AgreementState, malformed
 from bandung.gateway.domain.decision import names
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.ledger import Commit, Event, EventKind, Receipt
@@ -36,10 +36,15 @@ class AgreementDesk:
             by: URI of the custodian, or `local:<user>`.
 
         Raises:
-            Refusal: BAD_REQUEST without a reason, for a version that is not the next one, or for a dataset or
-                column that is not published.
+            Refusal: BAD_REQUEST without a reason, for a field of the wrong form, for a version that is not the next
+                one, for a dataset or column that is not published, or for an agreement that has ended.
         """
         _require_reason(reason)
+        if wrong := malformed(agreement):
+            raise Refusal(ErrorKind.BAD_REQUEST, f"Not well-formed: {', '.join(wrong)}.")
+        current = self._find(agreement.id)
+        if current is not None:
+            _require_unended(current)
         self._check_grants(agreement)
         return self._agreements.put(agreement, Commit(self._changed(by, agreement, reason, exchange)))
 
@@ -50,13 +55,15 @@ class AgreementDesk:
             Refusal: BAD_REQUEST for an unknown agreement, a missing reason, or one that has ended.
         """
         _require_reason(reason)
-        current = next((a for a in self._agreements.all() if a.id == agreement_id), None)
+        current = self._find(agreement_id)
         if current is None:
             raise Refusal(ErrorKind.BAD_REQUEST, f"There is no agreement {agreement_id!r}.")
-        if current.state is AgreementState.ENDED:
-            raise Refusal(ErrorKind.BAD_REQUEST, f"Agreement {agreement_id!r} has ended; make a new one.")
+        _require_unended(current)
         changed = replace(current, state=state, version=current.version + 1)
         return self._agreements.put(changed, Commit(self._changed(by, changed, reason, exchange)))
+
+    def _find(self, agreement_id: str) -> Agreement | None:
+        return next((a for a in self._agreements.all() if a.id == agreement_id), None)
 
     def _check_grants(self, agreement: Agreement) -> None:
         for grant in agreement.grants:
@@ -77,6 +84,11 @@ class AgreementDesk:
             "reason": reason,
         }
         return Event(EventKind.AGREEMENT_CHANGED, self._clock.now(), exchange, by, body)
+
+
+def _require_unended(agreement: Agreement) -> None:
+    if agreement.state is AgreementState.ENDED:
+        raise Refusal(ErrorKind.BAD_REQUEST, f"Agreement {agreement.id!r} has ended; make a new one.")
 
 
 def _require_reason(reason: str) -> None:

@@ -107,7 +107,7 @@ def check_source(dataset: Dataset, connector: Connector, stop: Stop) -> CheckRep
 
 def violations(dataset: Dataset, profile: Profile) -> tuple[Violation, ...]:
     """Return how verified facts break a declaration; the same judgement over a source and over its copy."""
-    return (*_row_violations(profile), *_column_violations(dataset, profile), *_nesting_violations(profile))
+    return (*_row_violations(dataset, profile), *_column_violations(dataset, profile), *_nesting_violations(profile))
 
 
 def nesting_pairs(dataset: Dataset) -> tuple[tuple[str, str], ...]:
@@ -134,8 +134,8 @@ def _range(measure: str) -> str:
 
 def _bounds(measure: Measure) -> tuple[int, int]:
     """Return the declared range in units of 10^-decimals: lower bound inclusive, upper exclusive."""
-    factor = 10**measure.decimals
-    return round(measure.minimum * factor), round(measure.maximum * factor) + 1
+    least, greatest = measure.range_steps
+    return least, greatest + 1
 
 
 def _columns(dataset: Dataset, types: Mapping[str, pa.DataType]) -> Iterator[Violation]:
@@ -196,11 +196,13 @@ def _live(dataset: Dataset, connector: Connector) -> Iterator[Violation]:
         yield Violation("source", LIVE_RULE, 0, "Record keys cannot be written here; provide them in unit.key.")
 
 
-def _row_violations(profile: Profile) -> Iterator[Violation]:
+def _row_violations(dataset: Dataset, profile: Profile) -> Iterator[Violation]:
     if profile.rows == 0:
         yield Violation("source", "no rows", 0, "The relation is empty; check its name and its filters.")
     if profile.units_missing:
         yield Violation("unit", "missing", profile.units_missing, "Every row needs its unit's identifier.")
+    if profile.rows_per_unit_max > dataset.unit_rows_max:
+        yield Violation("unit", "too many rows", profile.units_over, "Raise rows_max, or correct the units.")
     if profile.key is not None:
         if profile.key.missing:
             yield Violation("unit", "key missing", profile.key.missing, "Every row needs its record key.")
@@ -245,7 +247,7 @@ def _notes(dataset: Dataset, profile: Profile) -> tuple[str, ...]:
     unit = dataset.unit_name
     notes = [
         f"The epoch would have {profile.rows} rows of {profile.units} units ({unit}), "
-        f"up to {profile.rows_per_unit_max} rows per unit."
+        f"up to {profile.rows_per_unit_max} rows per unit ({dataset.unit_rows_max} declared)."
     ]
     if profile.units < dataset.policy.min_units:
         notes.append("There are fewer units than the policy's min_units: no cell could be released.")

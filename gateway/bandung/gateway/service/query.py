@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ import pyarrow as pa
 from bandung.gateway.disclosure.table_builder import protect, uncertified
 from bandung.gateway.domain.budget import Charge
 from bandung.gateway.domain.decision import Permit, authorise
+from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.ledger import AlreadyAnswered, Commit, EventKind, Receipt, StoredAnswer
 from bandung.gateway.domain.release import Raw, Release
 from bandung.gateway.planning.bind import bind
@@ -26,7 +27,6 @@ from bandung.gateway.service.statements import StatementCache
 if TYPE_CHECKING:
     from bandung.connectors.base import Stop
     from bandung.gateway.domain.dataset import Epoch
-    from bandung.gateway.domain.errors import Refusal
     from bandung.gateway.domain.party import Principal
     from bandung.gateway.domain.plan import Plan, Statement, Statistic
     from bandung.gateway.service.ports import Agreements, Clock, Epochs, Ledger, Secrets
@@ -179,13 +179,23 @@ class QueryDesk:
         statement, epoch = self._statements.get(
             (principal.uri, request), lambda epoch: find(epoch.dataset.name) == epoch, plan
         )
-        permit = authorise(principal, touches(statement, epoch), self._agreements.all(), self._clock.now())
-        return _Permitted(principal, exchange, statement, epoch, permit)
+        return _Permitted(principal, exchange, statement, epoch, self._authorised(principal, statement, epoch))
+
+    def _authorised(self, principal: Principal, statement: Statement, epoch: Epoch) -> Permit:
+        return authorise(principal, touches(statement, epoch), self._agreements.all(), self._clock.now())
+
+    def _still(self, permitted: _Permitted) -> _Permitted:
+        """Look again before an answer is released: what stopped while the source worked must not leave."""
+        name = permitted.epoch.dataset.name
+        if self._finder.find(permitted.principal, name) is None:
+            raise Refusal(ErrorKind.UNKNOWN_DATASET, f"Asked for: {name}.")
+        return replace(permitted, permit=self._authorised(permitted.principal, permitted.statement, permitted.epoch))
 
     def _release(self, permitted: _Permitted, checked: CheckedPlan, attempt: Attempt, stop: Stop) -> Answer:
         charges = _charges(permitted)
         attempt.begin(charges, self._ledger)
         content = _encode(self._execute(permitted.epoch, checked, stop))
+        permitted = self._still(permitted)
         body = {**_body(permitted, checked.plan), "answer": hashlib.sha256(content).hexdigest()}
         event = self._recorder.event(EventKind.QUERY_ANSWERED, permitted.principal.uri, permitted.exchange, body)
         stored = StoredAnswer(_key(checked.plan), checked.plan.digest, content)

@@ -81,7 +81,14 @@ class Recorder:
         kind = self.failed if attempt.charges else self.refused
         charges = () if refusal.kind is ErrorKind.QUOTA_EXHAUSTED else attempt.charges
         body = {**attempt.about, "code": refusal.code}
-        self.ledger.commit(Commit(self.event(kind, principal_uri, exchange, body), charges))
+        event = self.event(kind, principal_uri, exchange, body)
+        try:
+            self.ledger.commit(Commit(event, charges))
+        except Refusal as over:
+            if over.kind is not ErrorKind.QUOTA_EXHAUSTED:
+                raise
+            # Others took what was left of the quota meanwhile: nothing can be charged, yet it did happen.
+            self.ledger.commit(Commit(event))
 
 
 def _as_refusal(error: Stopped | SourceError) -> Refusal:

@@ -12,7 +12,7 @@ import numpy as np
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.job import Decision, JobRecord, SignedJob, StepKind
 from bandung.gateway.domain.job_document import BadJob, Envelope, read_envelope
-from bandung.gateway.domain.ledger import Commit, EventKind, Receipt, StoredAnswer
+from bandung.gateway.domain.ledger import AlreadyAnswered, Commit, EventKind, Receipt, StoredAnswer
 from bandung.gateway.domain.party import Role
 from bandung.gateway.service.record import Attempt, Recorder
 from bandung.gateway.service.training_permit import JobPermits, PermittedJob
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         Secrets,
     )
 
+_RULE = "agreement:"
 _TRANSITIONS = {
     Decision.PENDING: {Decision.CONSENTED, Decision.REFUSED},
     Decision.CONSENTED: {Decision.WITHDRAWN},
@@ -85,12 +86,15 @@ class TrainingDesk:
             envelope = _read(document)
             attempt.about = {"job": envelope.digest, "author": envelope.job.author}
             known = self._jobs.get(envelope.digest)
+            job = envelope.job
+            # A courier asks again until it is decided, maybe beyond the author's certificate; nobody else may ask so.
+            if known is None or principal.role is not Role.COURIER:
+                self._authors.verify(envelope.certificate, envelope.signature, envelope.payload, job.author)
             if known is not None:
                 return known
-            job = envelope.job
-            self._authors.verify(envelope.certificate, envelope.signature, envelope.payload, job.author)
             permitted = self._permits.permit(job)
-            return self._admit(permitted, JobRecord(_signed(envelope, document), Decision.PENDING), principal, exchange)
+            record = JobRecord(_signed(envelope, document), Decision.PENDING, epoch=permitted.epoch.id)
+            return self._admit(permitted, record, principal, exchange)
 
     def jobs(self, principal: Principal) -> tuple[JobRecord, ...]:
         """Return the jobs known here, newest first: all of them to this country's own officers, else one's own."""
@@ -113,9 +117,12 @@ class TrainingDesk:
             record = self._jobs.get(digest)
             if record is None:
                 raise Refusal(ErrorKind.BAD_REQUEST, "No job of that digest is known here.")
-            if decision not in _TRANSITIONS[record.decision]:
+            confirms = decision is Decision.CONSENTED and record.decision is decision and _by_rule(record)
+            if decision not in _TRANSITIONS[record.decision] and not confirms:
                 raise Refusal(ErrorKind.BAD_REQUEST, f"{decision.value} cannot follow {record.decision.value}.")
-            decided = replace(record, decision=decision, reason=reason, decided_by=principal.uri)
+            decided = replace(
+                record, decision=decision, reason=reason, decided_by=principal.uri, epoch=self._epoch_of(record)
+            )
             return self._put(decided, EventKind.JOB_DECIDED, principal, exchange)
 
     def step(self, principal: Principal, request: StepRequest, exchange: str, stop: Stop) -> StepAnswer:
@@ -126,23 +133,30 @@ class TrainingDesk:
         """
         with self._steps.attempt(principal.uri, exchange) as attempt:
             attempt.about = request.about
-            record = self._consented(request.job_digest)
-            permitted = self._permits.permit(record.signed.job)
+            record, permitted = self._permitted(request.job_digest)
             check_request(request, self._keys.member, permitted.job, permitted.epoch)
             with self._turns.setdefault(request.job_digest, threading.Lock()):
                 stored = self._ledger.answer(request.key)
                 if stored is not None:
                     return self._repeat(principal, request, stored, exchange)
-                return self._answer(principal, request, record.signed, permitted, attempt, exchange, stop)
+                try:
+                    return self._answer(principal, request, record.signed, permitted, attempt, exchange, stop)
+                except AlreadyAnswered as simultaneous:  # by another process on the same ledger
+                    return self._repeat(principal, request, simultaneous.stored, exchange)
 
     def _admit(self, permitted: PermittedJob, record: JobRecord, principal: Principal, exchange: str) -> JobRecord:
         self._put(record, EventKind.JOB_PROPOSED, principal, exchange)
         if not permitted.permit.training_consent:
             return record
-        rule = f"agreement:{permitted.permit.agreement}"
+        rule = f"{_RULE}{permitted.permit.agreement}"
         consented = replace(record, decision=Decision.CONSENTED, reason="standing rule", decided_by=rule)
         self._put(consented, EventKind.JOB_DECIDED, principal, exchange)
         return consented
+
+    def _epoch_of(self, record: JobRecord) -> str:
+        """Return what a decision is about: the data as they are when a job is first decided."""
+        current = self._permits.catalogue.current(record.signed.job.dataset_of(self._keys.member))
+        return current.id if current and record.decision is Decision.PENDING else record.epoch
 
     def _put(self, record: JobRecord, kind: EventKind, principal: Principal, exchange: str) -> Receipt:
         job = record.signed.job
@@ -152,6 +166,7 @@ class TrainingDesk:
             "purpose": job.purpose,
             "author": job.author,
             "dataset": job.dataset_of(self._keys.member),
+            "epoch": record.epoch,
             "decision": record.decision.value,
             "reason": record.reason,
             "decided_by": record.decided_by,
@@ -167,6 +182,16 @@ class TrainingDesk:
         if record.decision is not Decision.CONSENTED:
             raise Refusal(ErrorKind.CONSENT_REFUSED, record.reason)
         return record
+
+    def _permitted(self, digest: str) -> tuple[JobRecord, PermittedJob]:
+        """Return a job that is consented to and covered as things stand now."""
+        record = self._consented(digest)
+        permitted = self._permits.permit(record.signed.job)
+        if _by_rule(record) and not permitted.permit.training_consent:
+            raise Refusal(ErrorKind.CONSENT_REQUIRED, "The standing rule that consented is no longer in force.")
+        if permitted.epoch.id != record.epoch:
+            raise Refusal(ErrorKind.JOB_INVALID, f"Consent was to {record.epoch}, which was replaced: sign a new job.")
+        return record, permitted
 
     def _repeat(self, principal: Principal, request: StepRequest, stored: StoredAnswer, exchange: str) -> StepAnswer:
         if stored.request_digest != request.digest:
@@ -197,8 +222,8 @@ class TrainingDesk:
             "purpose": permitted.permit.purpose,
             "answer": hashlib.sha256(content).hexdigest(),
         }
-        # Consent may have been withdrawn while the sums were computed: then they stay here.
-        self._consented(request.job_digest)
+        # Consent may have been withdrawn while the sums were computed, or an agreement suspended: then they stay here.
+        self._permitted(request.job_digest)
         event = self._steps.event(EventKind.STEP_ANSWERED, principal.uri, exchange, body)
         receipt = self._ledger.commit(Commit(event, charges, StoredAnswer(request.key, request.digest, content)))
         return StepAnswer(vector, receipt)
@@ -208,11 +233,17 @@ class TrainingDesk:
         view = self._views.get(epoch, signed, stop)
         check_design(view.train, job, rules)
         coefficients = np.array(request.coefficients, dtype=np.float64)
-        if request.kind is StepKind.EVALUATE:
-            return evaluate(view, job, coefficients, rules)
-        sums = newton_sums(view.train, job.family, coefficients)
-        check_weights(view.train, sums.weights, rules)
-        return mask(sums, job.newton_schema, Round(signed.digest, request.round, request.cohort), self._keys)
+        # Coefficients are a stranger's: sums may overflow, and `mask` and `evaluate` refuse what is not finite.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if request.kind is StepKind.EVALUATE:
+                return evaluate(view, job, coefficients, rules)
+            sums = newton_sums(view.train, job.family, coefficients)
+            check_weights(view.train, sums.weights, rules)
+            return mask(sums, job.newton_schema, Round(signed.digest, request.round, request.cohort), self._keys)
+
+
+def _by_rule(record: JobRecord) -> bool:
+    return record.decided_by.startswith(_RULE)
 
 
 def _read(document: bytes) -> Envelope:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 import pyarrow as pa
 
@@ -76,12 +77,26 @@ class LiveCells:
         return self._connector.contributions(query, stop)
 
     def rows(self, query: RowQuery, stop: Stop) -> pa.RecordBatchReader:
-        """See `RowQuery`."""
-        return self._connector.rows(query, stop)
+        """See `RowQuery`.
+
+        Raises:
+            SourceError: the source failed, or (at the end) held other rows than were published.
+        """
+        reader = self._connector.rows(query, stop)
+        return pa.RecordBatchReader.from_batches(reader.schema, self._counted(reader))
 
     def close(self) -> None:
         """Close the source."""
         self._connector.close()
+
+    def _counted(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        rows = 0
+        with reader:
+            for batch in reader:
+                rows += batch.num_rows
+                yield batch
+        if rows != self._facts.rows:
+            raise SourceError("the live source has other rows than were published")
 
     def _check(self, query: CellQuery, cells: pa.Table) -> None:
         rows = sum(cells["rows"].to_pylist())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.job import Family, Job
 from bandung.gateway.domain.release import ReleasedVector
 from bandung.gateway.training.gates import check_holdout
@@ -34,12 +36,12 @@ def evaluate(split: Split, job: Job, coefficients: NDArray[np.float64], rules: T
     A job without hold-out gets the counts alone.
 
     Raises:
-        Refusal: PROTECTED if there are held-out units, but too few.
+        Refusal: PROTECTED if there are held-out units, but too few, or if an error cannot be computed.
     """
     metrics: dict[str, float] = {}
     if job.holdout > 0:
         check_holdout(split.holdout, rules)
-        metrics |= _metrics(split, job, coefficients)
+        metrics |= _finite_metrics(split, job, coefficients)
     metrics |= {
         "units.train": _rounded_count(split.train.unit_count),
         "units.holdout": _rounded_count(split.holdout.unit_count),
@@ -48,6 +50,17 @@ def evaluate(split: Split, job: Job, coefficients: NDArray[np.float64], rules: T
         "records.excluded": _rounded_count(split.train.excluded),
     }
     return ReleasedVector(np.array(list(metrics.values()), dtype=np.float64), tuple(metrics))
+
+
+def _finite_metrics(split: Split, job: Job, coefficients: NDArray[np.float64]) -> dict[str, float]:
+    """Whether an error is finite, and whether a local fit converges, depends on data: then there are no metrics."""
+    try:
+        metrics = _metrics(split, job, coefficients)
+    except np.linalg.LinAlgError as error:
+        raise Refusal(ErrorKind.PROTECTED, private=str(error)) from error
+    if not all(map(isfinite, metrics.values())):
+        raise Refusal(ErrorKind.PROTECTED, private="an error is not finite")
+    return metrics
 
 
 def _metrics(split: Split, job: Job, coefficients: NDArray[np.float64]) -> dict[str, float]:
