@@ -6,7 +6,7 @@ same round is asked again with other coefficients or another cohort. (2) A cohor
 job runs, perhaps while a step is being computed. (4) Two processes of a gateway are asked the same step at once.
 (5) Somebody who knows a job's text asks what the country decided about it, without the author's key. (6) The dataset is
 published anew while a job runs: the same step over both epochs differs by exactly the records that changed, and units
-that were held out are trained on.
+that were held out are trained on. A live source changes without being published.
 """
 
 from __future__ import annotations
@@ -177,6 +177,18 @@ def test_a_person_consents_to_the_data_as_they_are_then(gateway: Gateway):
     custodian = Principal.from_uri(gateway.idn.uri("custodian/citra"))
     gateway.training.decide(custodian, digest, Decision.CONSENTED, "looked at it", "ab" * 16)
     assert step(gateway, digest).masked
+
+
+def test_a_live_source_that_holds_other_rows_than_were_published_is_not_trained_on(gateway: Gateway):
+    path = gateway.directory / "farms.csv"
+    header, *rows = path.read_text().splitlines()
+    keyed = [f"{row},{1 + int(row[2:7])}" if row[0] == '"' else f"{row},{1 + int(row[1:6])}" for row in rows]
+    path.write_text("\n".join([f'{header},"k"', *keyed]) + "\n")
+    gateway.publish(dataset__mode="live", unit__key="k")
+    digest = propose(gateway, gateway.job())
+    path.write_text("\n".join([f'{header},"k"', *keyed[:-1]]) + "\n")
+    assert code_of(step, gateway, digest) == "B401"
+    assert gateway.last() == ("step.failed", "B401")
 
 
 def test_who_only_knows_a_jobs_text_is_not_told_what_was_decided(gateway: Gateway):

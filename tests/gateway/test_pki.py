@@ -219,6 +219,15 @@ def test_a_membership_document_that_was_tampered_with_is_refused_by_name(tmp_pat
     assert named in refused.value.message
 
 
+def test_a_membership_document_brings_no_second_authority_that_could_mint_any_name(tmp_path):
+    node = a_node(tmp_path / "phl", "PHL")
+    document = json.loads(node.membership.read_bytes())
+    document["ca"] += create_authority("PHL", NOW, None).certificate.decode()
+    (tmp_path / "changed.json").write_text(json.dumps(document))
+    with pytest.raises(Refusal, match="constrained"):
+        read_membership(tmp_path / "changed.json")
+
+
 def test_the_fingerprint_does_not_depend_on_how_the_document_is_laid_out(tmp_path):
     node = a_node(tmp_path / "idn")
     document = json.loads(node.membership.read_bytes())

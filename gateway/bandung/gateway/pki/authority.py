@@ -110,10 +110,16 @@ def revoke(authority: Credential, certificate: bytes, known: bytes | None, now: 
 def permitted_domains(authority: bytes) -> tuple[str, ...]:
     """Return the trust domains that an authority (PEM) may vouch for; empty if it is not constrained.
 
+    Of several certificates (an old and a new one) each must be constrained to the same domains, else to none.
+
     Raises:
-        ValueError: this is not the certificate of an authority.
+        ValueError: one of them is not the certificate of an authority, or there is none.
     """
-    certificate = x509.load_pem_x509_certificate(authority)
+    found = {_permitted(certificate) for certificate in x509.load_pem_x509_certificates(authority)}
+    return found.pop() if len(found) == 1 else ()
+
+
+def _permitted(certificate: x509.Certificate) -> tuple[str, ...]:
     try:
         if not certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
             raise ValueError("the certificate is not that of an authority")

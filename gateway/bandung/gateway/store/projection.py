@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Engine, Table, func, literal_column, select
-
-from bandung.gateway.store.statements import Prepared
+from sqlalchemy import Engine, Table, func, select
 
 T = TypeVar("T")
 
@@ -34,7 +32,7 @@ class Projection(Generic[T]):
     def __init__(self, engine: Engine, table: Table, read: Callable[[Any], tuple[str, T | None]]) -> None:
         self._engine = engine
         self._read = read
-        self._newest = Prepared(engine, select(func.coalesce(func.max(table.c.entry), literal_column("-1"))))
+        self._newest = select(func.coalesce(func.max(table.c.entry), -1))
         self._table = table
         self._lock = threading.Lock()
         self._state: _State[T] = _State()
@@ -42,7 +40,7 @@ class Projection(Generic[T]):
     def now(self) -> Mapping[str, T]:
         """Return the values by key, in the order in which the keys first appeared."""
         with self._engine.connect() as connection:
-            newest = self._newest.run(connection.connection.cursor()).fetchone()[0]
+            newest = connection.execute(self._newest).scalar_one()
             if newest == self._state.newest:
                 return self._state.values
             with self._lock:
