@@ -12,6 +12,7 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from bandung.federation.app import found_node
 from bandung.federation.sandbox.processes import Process, start, stop
@@ -153,16 +154,14 @@ def _config(address: str) -> GatewayConfig:
 def _run_to_end(*arguments: str) -> tuple[float, float]:
     """Run `bandung <arguments>` and return its seconds and its peak of resident memory in MiB."""
     began = time.perf_counter()
-    child = subprocess.Popen(
-        [sys.executable, "-m", "bandung.federation", *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    said = child.stderr.read() if child.stderr else b""
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise RuntimeError(f"bandung {' '.join(arguments)}: {said.decode(errors='replace')[-2000:]}")
+    with TemporaryFile() as said:
+        command = [sys.executable, "-m", "bandung.federation", *arguments]
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            said.seek(0)
+            raise RuntimeError(f"bandung {' '.join(arguments)}: {said.read().decode(errors='replace')[-2000:]}")
     return time.perf_counter() - began, usage.ru_maxrss / 1024
 
 

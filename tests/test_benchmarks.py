@@ -9,6 +9,7 @@ from benchmarks.__main__ import main
 from benchmarks.report import Spent, interleaved, quantile, ratio
 
 
+@pytest.mark.slow
 def test_every_part_but_training_measures_something(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "fragment.md"
     small = ["--persons", "40000", "--rounds", "1", "--questions", "4"]

@@ -98,6 +98,10 @@ def test_an_unchanged_epoch_stays_the_same_object_and_is_not_read_again(catalogu
     statements = []
     event.listen(opened.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
     assert catalogue.current("persons") is first
+    assert statements == []
+    opened.ledger.commit(a_commit(kind=EventKind.GATEWAY_STARTED))
+    statements.clear()
+    assert catalogue.current("persons") is first
     assert len(statements) == 1
     assert "document" not in statements[0]
 

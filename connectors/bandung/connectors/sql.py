@@ -58,6 +58,7 @@ class Relation:
             (bits 0 to 31): sums of halves stay in 64 bits, which DuckDB adds twice as fast.
         top_lists: the engine has DuckDB's `max(x, n)`, the n largest values as a list, and joins VALUES; both are
             many times faster there than windows and long lists of conditions.
+        verified: the rows are a copy that nobody changes, of which publication verified `View.unit_rows_max`.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Relation:
     key_namespace: str | None = None
     split_key: bool = False
     top_lists: bool = False
+    verified: bool = False
 
 
 class Emitter:
@@ -259,22 +261,30 @@ class Emitter:
     def _per_unit(self, query: ContributionQuery) -> Subquery:
         """Return each unit's contributions to each cell as `v0` … and `a0` …"""
         names = (*query.group_by, *(measure.name for measure in query.measures))
-        frame = self.frame(query.view, names, query.where, unit=query.view.unit is not None)
+        whole = self._rows_are_units(query.view)
+        frame = self.frame(query.view, names, query.where, unit=not whole)
         values = _values(frame, len(names))
         groups, measures = values[: len(query.group_by)], values[len(query.group_by) :]
-        whole = query.view.unit is None
         amounts: list[Sql] = [
             sa.func.abs(value if whole else sa.func.sum(value)).label(f"a{i}") for i, value in enumerate(measures)
         ]
-        source: FromClause = frame
-        conditions: list[Sql] = []
-        if self._relation.top_lists and groups and query.cells:
-            source = _joined(frame, groups, query.cells)
-        else:
-            conditions = _listed(groups, query.cells)
+        source, conditions = self._among(query, frame, groups, whole=whole)
         statement = sa.select(*groups, *amounts, sa.literal(1, sa.Integer).label("one")).select_from(source)
         statement = statement.where(*conditions)
         return (statement if whole else statement.group_by(*groups, frame.c.unit)).subquery("per_unit")
+
+    def _rows_are_units(self, view: View) -> bool:
+        return view.unit is None or (self._relation.verified and view.unit_rows_max == 1)
+
+    def _among(
+        self, query: ContributionQuery, frame: Subquery, groups: list[Sql], *, whole: bool
+    ) -> tuple[FromClause, list[Sql]]:
+        """Return where the rows of the cells asked for come from, and conditions on them; more may come."""
+        if not self._relation.top_lists:
+            return frame, _listed(groups, query.cells)
+        # One pass over all rows costs DuckDB less than to look up each row's cell, but grouping by unit costs more.
+        few = not whole and groups and query.cells and len(query.cells) <= CELLS_LISTED_MAX
+        return (_joined(frame, groups, query.cells or ()) if few else frame), []
 
 
 def key_table(name: str, namespace: str | None) -> sa.TableClause:
@@ -301,9 +311,7 @@ def _top_columns(amount: Sql, top: int) -> list[Sql]:
 
 
 def _joined(frame: Subquery, groups: list[Sql], cells: tuple[tuple[str, ...], ...]) -> FromClause:
-    """Return the frame's rows in these cells; beyond `CELLS_LISTED_MAX` cells, all rows."""
-    if len(cells) > CELLS_LISTED_MAX:
-        return frame
+    """Return the frame's rows in these cells."""
     columns = [sa.column(f"k{index}", sa.String) for index in range(len(groups))]
     listed = sa.values(*columns, name="listed").data(list(dict.fromkeys(cells)))
     return frame.join(listed, sa.and_(*(group == code for group, code in zip(groups, listed.c, strict=True))))

@@ -54,7 +54,7 @@ class LimitSettings(_Section):
         int,
         Field(
             ge=1,
-            description="Calls that one principal may have under way at once; below `threads_max`, or one can take all.",
+            description="Calls that one principal may have under way; below `threads_max`, or one can take all.",
         ),
     ] = 8
     threads_max: Annotated[

@@ -2,8 +2,9 @@
 
 Identity, exchange id, method table, concurrency limit, deadline; then the request is parsed and served. What comes
 back out is a response or a refusal of the catalogue: no other exception, and no exception's text, crosses the wire.
-Refusals of an authenticated principal are on the record before they are sent. Failed identities go to the log only, at
-a bounded rate: strangers must not be able to make the ledger grow.
+Refusals of an authenticated principal are on the record before they are sent; whoever is refused all the time is not
+listened to for a while, with one entry that says so. Failed identities go to the log only, at a bounded rate: strangers
+must not be able to make the ledger grow.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from bandung.gateway.server.alarms import Alarms
 from bandung.gateway.server.binding import Rpc, serialize
 from bandung.gateway.server.call import Call
 from bandung.gateway.server.methods import check_access
+from bandung.gateway.server.patience import Patience
 from bandung.gateway.server.refusals import abort
 from bandung.gateway.server.trust import TrustStore
 from bandung.gateway.service.ports import Randomness
@@ -48,10 +50,12 @@ class Limits:
         deadline_max_s: longest that a call may take; a call without a deadline gets this one.
         calls_per_principal_max: most calls of one principal under way at once; fewer than there are threads, so that
             nobody can take them all.
+        refusals_per_minute_max: most refusals of one principal within a minute that are served and recorded one by one.
     """
 
     deadline_max_s: float = 300.0
     calls_per_principal_max: int = 8
+    refusals_per_minute_max: int = 300
 
 
 class Door(grpc.GenericRpcHandler):
@@ -74,6 +78,7 @@ class Door(grpc.GenericRpcHandler):
         self._record = record
         self._alarms = Alarms()
         self._calls = _Calls(limits.calls_per_principal_max)
+        self._patience = Patience(limits.refusals_per_minute_max)
         self._strangers = _Rate(_STRANGER_LOG_EVERY_S)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
@@ -126,6 +131,7 @@ class Door(grpc.GenericRpcHandler):
             principal = self._principal(context)
             call = Call(principal, _printable(method), exchange, context)
             exchange = call.exchange = _exchange(context) or exchange
+            self._patience.check(principal.uri)
             check_access(method, principal, self._trust_domain)
             context.set_trailing_metadata((("bandung-exchange", exchange),))
             with self._calls.entered(call), self._timed(call):
@@ -183,7 +189,8 @@ class Door(grpc.GenericRpcHandler):
             return outcome
         if outcome.kind is ErrorKind.CANCELLED and call.stop.stopped:
             outcome = Refusal(call.cause)
-        if call.recorded or outcome.kind is ErrorKind.SEALED:
+        goes_on_record = self._patience.note(call.principal.uri)
+        if call.recorded or outcome.kind is ErrorKind.SEALED or not goes_on_record:
             return outcome
         try:
             self._record(call.principal.uri, outcome, exchange, call.method)

@@ -96,7 +96,7 @@ class SnapshotFiles:
             database = duckdb.connect(str(self._path(dataset, number)), read_only=True, config=config)
             database.execute("SET enable_external_access=false")
             database.execute("SET lock_configuration=true")
-            return Embedded(database, RELATION, split_key=True)
+            return Embedded(database, RELATION, split_key=True, verified=True)
         except duckdb.Error as error:
             raise SourceError(str(error)) from error
 
