@@ -18,8 +18,9 @@ from bandung.gateway.domain.declaration_form import (
     DatasetSection,
     DimensionForm,
     MeasureForm,
-    PolicySection,
+    PrivacySection,
     SourceSection,
+    TableBuilderSection,
     TrainingSection,
     UnitSection,
 )
@@ -290,7 +291,17 @@ def test_training_is_forbidden_unless_it_is_allowed():
 
 @pytest.mark.parametrize(
     "form",
-    [DatasetSection, SourceSection, UnitSection, CodeEntry, DimensionForm, MeasureForm, PolicySection, TrainingSection],
+    [
+        DatasetSection,
+        SourceSection,
+        UnitSection,
+        CodeEntry,
+        DimensionForm,
+        MeasureForm,
+        PrivacySection,
+        TableBuilderSection,
+        TrainingSection,
+    ],
 )
 def test_every_key_is_documented(form: type[BaseModel]):
     text = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text()

@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from bandung.connectors.base import CellQuery, ContributionQuery, KeyColumn, Measure, RowQuery, Stop, Stopped
+from bandung.connectors.base import Among, CellQuery, ContributionQuery, KeyColumn, Measure, RowQuery, Stop, Stopped
 from bandung.gateway.domain.dataset import Dataset
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.store.snapshot import RELATION, SnapshotFiles
@@ -96,7 +96,7 @@ def test_codes_with_quotes_are_codes_and_nothing_else(snapshots: SnapshotFiles):
     changed = replace(dataset, columns=(region, *dataset.columns[1:]))
     write(snapshots, a_batch(dataset, [1, 2], region=[odd, odd]), changed)
     opened = snapshots.open("persons", 1)
-    cells = opened.cells(CellQuery(view(), ("region",), (("region", odd),), ()), Stop())
+    cells = opened.cells(CellQuery(view(), ("region",), (Among("region", (odd,)),), ()), Stop())
     assert cells.select(["region", "rows"]).to_pylist() == [{"region": odd, "rows": 2}]
     opened.close()
 

@@ -1,7 +1,7 @@
 """What a gateway asks of a national data source, as frozen values.
 
 A connector aggregates *where the rows are*. It never sees an analyst's text: the gateway hands it a `View`
-(the declared columns over one relation) and one of three closed requests. Every expression in this module is
+(the declared columns over one relation) and one of four closed requests. Every expression in this module is
 total: for any row it yields a value or NULL, and can neither fail nor overflow within the declared ranges.
 
 This module imports nothing of the gateway and no engine, so that third parties can depend on it alone.
@@ -120,6 +120,30 @@ class View:
         return dict(self.columns)[name]
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Among:
+    """Rows whose coded column has one of these codes.
+
+    Attributes:
+        codes: at least one.
+    """
+
+    column: str
+    codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Between:
+    """Rows whose number lies in a range, in units of 10^-decimals, both ends inclusive. NULL lies in none."""
+
+    column: str
+    low: int
+    high: int
+
+
+Condition = Among | Between
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """A measure to aggregate.
@@ -128,11 +152,15 @@ class Measure:
         name: declared column, a `FixedPoint` (or an integer `Column` of a snapshot).
         signed: values below zero are possible, so absolute values are needed beside the sum.
         optional: values may be missing, so contributors are counted and fingerprinted apart.
+        bounds: values are clamped to this range before anything is computed of them; None to take them as they are.
+        squares: squares are added up too.
     """
 
     name: str
     signed: bool = False
     optional: bool = False
+    bounds: tuple[int, int] | None = None
+    squares: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +174,39 @@ class CellQuery:
     - `key`: decimal128(38, 0), sum of the record keys of its rows
     - per measure m: `m.sum` decimal128(38, 0) (NULL if no value), `m.max` int64 (largest absolute value
       of one row, NULL if no value); if signed `m.abs` decimal128(38, 0), the sum of absolute values;
-      if optional `m.rows` int64 and `m.key` decimal128(38, 0), over the rows with a value
+      if optional `m.rows` int64 and `m.key` decimal128(38, 0), over the rows with a value;
+      if squares `m.squares` decimal128(38, 0), the sum of squares (NULL if no value)
     """
 
     view: View
     group_by: tuple[str, ...]
-    where: tuple[tuple[str, str], ...]
+    where: tuple[Condition, ...]
     measures: tuple[Measure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramQuery:
+    """Count the values of a measure in bins of equal width, by cell. Rows without a value are in no bin.
+
+    Bin b holds the values from low + b x width up to, not including, low + (b + 1) x width; values below the first
+    bin are counted in it, values beyond the last bin in that one. Only bins with a row come back, in no order. The
+    answer's Arrow schema, columns in this order:
+
+    - each column of `group_by`: utf8
+    - `bin`: int64, from 0 to bins - 1
+    - `rows`: int64
+
+    Attributes:
+        low, width: in units of 10^-decimals; width at least 1.
+    """
+
+    view: View
+    group_by: tuple[str, ...]
+    where: tuple[Condition, ...]
+    measure: str
+    low: int
+    width: int
+    bins: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +227,7 @@ class ContributionQuery:
 
     view: View
     group_by: tuple[str, ...]
-    where: tuple[tuple[str, str], ...]
+    where: tuple[Condition, ...]
     measures: tuple[Measure, ...]
     top: int
     cells: tuple[tuple[str, ...], ...] | None = None
@@ -344,6 +398,10 @@ class Connector(Protocol):
 
     def contributions(self, query: ContributionQuery, stop: Stop) -> pa.Table:
         """Count units and find the largest contributions; see `ContributionQuery` for the schema."""
+        ...
+
+    def histogram(self, query: HistogramQuery, stop: Stop) -> pa.Table:
+        """Count values in bins; see `HistogramQuery` for the schema."""
         ...
 
     def rows(self, query: RowQuery, stop: Stop) -> pa.RecordBatchReader:

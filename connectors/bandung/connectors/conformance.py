@@ -18,11 +18,14 @@ import pyarrow as pa
 
 from bandung.connectors import reckoning
 from bandung.connectors.base import (
+    Among,
     Banded,
+    Between,
     CellQuery,
     Connector,
     ContributionQuery,
     FixedPoint,
+    HistogramQuery,
     KeyColumn,
     KeyTable,
     Measure,
@@ -86,6 +89,10 @@ _COLUMNS = (
 )
 _FERTILISER = Measure("fertiliser", optional=True)
 _BALANCE = Measure("balance", signed=True)
+_BOUNDED = (
+    Measure("fertiliser", optional=True, bounds=(110, 420), squares=True),
+    Measure("balance", signed=True, bounds=(-1000, 55), squares=True),
+)
 
 
 def _view(relation: str) -> View:
@@ -115,26 +122,28 @@ def cells_hold_exact_sums(load: Load) -> None:
     """`cells` has the promised schema and every sum, to the last digit."""
     connector, relation = load(awkward_rows())
     for group_by in ((), ("area",), ("area", "sex", "age_group")):
-        for measures in ((), (_FERTILISER, _BALANCE)):
+        for measures in ((), (_FERTILISER, _BALANCE), _BOUNDED):
             query = CellQuery(_view(relation), group_by, (), measures)
             _same_table(connector.cells(query, Stop()), reckoning.cells(query, awkward_rows()), len(group_by))
     connector.close()
 
 
 def cells_are_filtered_by_code(load: Load) -> None:
-    """A filter keeps the rows with the code, the code for missing included; unknown codes keep none."""
+    """A filter keeps the rows with one of the codes, the code for missing included, or with a number in the range."""
     connector, relation = load(awkward_rows())
     filters = [
-        ("area", "X"),
-        ("area", "_U"),
-        ("age_group", "_U"),
-        ("age_group", "30-59"),
-        ("urea", "low"),
-        ("area", "nowhere"),
+        Among("area", ("X",)),
+        Among("area", ("_U", "N")),
+        Among("age_group", ("_U",)),
+        Among("age_group", ("30-59", "10-29")),
+        Among("urea", ("low",)),
+        Among("area", ("nowhere",)),
+        Between("balance", -500, 1005),
+        Between("fertiliser", 100, 250),
     ]
     for where in filters:
         for group_by in ((), ("sex",)):
-            query = CellQuery(_view(relation), group_by, (where, ("sex", "F")), (_BALANCE,))
+            query = CellQuery(_view(relation), group_by, (where, Among("sex", ("F",))), (_BALANCE,))
             _same_table(connector.cells(query, Stop()), reckoning.cells(query, awkward_rows()), len(group_by))
     connector.close()
 
@@ -147,6 +156,18 @@ def cells_outside_the_declaration_are_refused(load: Load) -> None:
     connector.close()
 
 
+def histograms_count_values_in_bins(load: Load) -> None:
+    """`histogram` puts each value into one bin, values beyond the ends into the outermost, missing ones into none."""
+    connector, relation = load(awkward_rows())
+    for measure, low, width, bins in (("balance", -1500, 321, 7), ("fertiliser", 100, 1, 500), ("balance", 0, 10, 1)):
+        for group_by in ((), ("area", "sex")):
+            where = (Among("age_group", ("10-29", "30-59")),)
+            query = HistogramQuery(_view(relation), group_by, where, measure, low, width, bins)
+            expected = reckoning.histogram(query, awkward_rows())
+            _same_table(connector.histogram(query, Stop()), expected, len(group_by) + 1)
+    connector.close()
+
+
 def contributions_are_per_unit(load: Load) -> None:
     """`contributions` counts units once however many rows they have, and ranks their totals."""
     connector, relation = load(awkward_rows())
@@ -156,7 +177,7 @@ def contributions_are_per_unit(load: Load) -> None:
             query = ContributionQuery(view, group_by, (), (_FERTILISER, _BALANCE), 3, cells)
             expected = reckoning.contributions(query, awkward_rows())
             _same_table(connector.contributions(query, Stop()), expected, len(group_by))
-    filtered = ContributionQuery(_view(relation), ("sex",), (("area", "X"),), (), 0)
+    filtered = ContributionQuery(_view(relation), ("sex",), (Among("area", ("X",)),), (), 0)
     _same_table(connector.contributions(filtered, Stop()), reckoning.contributions(filtered, awkward_rows()), 1)
     connector.close()
 
@@ -199,6 +220,7 @@ def a_request_given_up_is_not_begun(load: Load) -> None:
     view = _view(relation)
     _fails(Stopped, lambda: connector.cells(CellQuery(view, (), (), ()), stop))
     _fails(Stopped, lambda: connector.contributions(ContributionQuery(view, (), (), (), 0), stop))
+    _fails(Stopped, lambda: connector.histogram(HistogramQuery(view, (), (), "balance", 0, 1, 1), stop))
     _fails(Stopped, lambda: connector.rows(RowQuery(view, ()), stop).read_all())
     _fails(Stopped, lambda: connector.profile(view, (), stop))
     connector.close()
@@ -227,6 +249,7 @@ LIVE_CHECKS: tuple[Check, ...] = (
     cells_are_filtered_by_code,
     cells_outside_the_declaration_are_refused,
     contributions_are_per_unit,
+    histograms_count_values_in_bins,
     a_key_table_gives_the_same_cells,
 )
 """What a connector passes besides if its capabilities say `live`."""

@@ -13,11 +13,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy.dialects import postgresql
 
-from bandung.connectors.base import CellQuery, ContributionQuery, Profile, RowQuery, SourceError, Stop, Stopped, View
+from bandung.connectors.base import (
+    CellQuery,
+    ContributionQuery,
+    HistogramQuery,
+    Profile,
+    RowQuery,
+    SourceError,
+    Stop,
+    Stopped,
+    View,
+)
 from bandung.connectors.braking import braked
 from bandung.connectors.literals import plain
 from bandung.connectors.profile import profile
-from bandung.connectors.schemas import cell_schema, conform, contribution_schema, row_schema
+from bandung.connectors.schemas import cell_schema, conform, contribution_schema, histogram_schema, row_schema
 from bandung.connectors.sql import Emitter, Relation, Statement
 
 _DIALECT = postgresql.dialect(paramstyle="numeric_dollar")
@@ -69,6 +79,11 @@ class Embedded:
         query = replace(query, view=self._here(query.view))
         table = self._table(self._emitter.contributions(query), stop)
         return only_cells(conform(table, contribution_schema(query), query.group_by), query)
+
+    def histogram(self, query: HistogramQuery, stop: Stop) -> pa.Table:
+        """Count values in bins; see `HistogramQuery`."""
+        query = replace(query, view=self._here(query.view))
+        return conform(self._table(self._emitter.histogram(query), stop), histogram_schema(query), query.group_by)
 
     def rows(self, query: RowQuery, stop: Stop) -> pa.RecordBatchReader:
         """Stream rows in bounded memory; see `RowQuery`."""

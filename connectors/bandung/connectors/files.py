@@ -15,6 +15,7 @@ from bandung.connectors.base import (
     Capabilities,
     CellQuery,
     ContributionQuery,
+    HistogramQuery,
     OptionError,
     Profile,
     RowQuery,
@@ -81,6 +82,10 @@ class FilesConnector:
     def contributions(self, query: ContributionQuery, stop: Stop) -> pa.Table:
         """Count units and find the largest contributions; see `ContributionQuery`."""
         return self._file(query.view.relation).contributions(query, stop)
+
+    def histogram(self, query: HistogramQuery, stop: Stop) -> pa.Table:
+        """Count values in bins; see `HistogramQuery`."""
+        return self._file(query.view.relation).histogram(query, stop)
 
     def rows(self, query: RowQuery, stop: Stop) -> pa.RecordBatchReader:
         """Stream rows; row numbers follow the order of the file. See `RowQuery`."""

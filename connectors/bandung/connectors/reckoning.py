@@ -11,13 +11,16 @@ from typing import Any
 import pyarrow as pa
 
 from bandung.connectors.base import (
+    Among,
     Banded,
     CellQuery,
     Column,
     ColumnProfile,
+    Condition,
     ContributionQuery,
     Expression,
     FixedPoint,
+    HistogramQuery,
     KeyColumn,
     KeyProfile,
     Profile,
@@ -25,7 +28,7 @@ from bandung.connectors.base import (
     RowQuery,
     View,
 )
-from bandung.connectors.schemas import cell_schema, contribution_schema, row_schema
+from bandung.connectors.schemas import cell_schema, contribution_schema, histogram_schema, row_schema
 
 Row = Mapping[str, Any]
 
@@ -63,13 +66,16 @@ def cells(query: CellQuery, rows: pa.Table) -> pa.Table:
         for measure in query.measures:
             name = measure.name
             held = [row for row in members if _of(query.view, name, row) is not None]
-            numbers = [_of(query.view, name, row) for row in held]
+            low, high = measure.bounds or (-math.inf, math.inf)
+            numbers = [max(low, min(high, _of(query.view, name, row))) for row in held]
             cell[f"{name}.sum"] = Decimal(sum(numbers)) if numbers else None
             cell[f"{name}.max"] = max(map(abs, numbers)) if numbers else None
             if measure.signed:
                 cell[f"{name}.abs"] = Decimal(sum(map(abs, numbers))) if numbers else None
             if measure.optional:
                 cell[f"{name}.rows"], cell[f"{name}.key"] = len(held), _keys(query.view, held)
+            if measure.squares:
+                cell[f"{name}.squares"] = Decimal(sum(number**2 for number in numbers)) if numbers else None
         found.append(cell)
     return pa.Table.from_pylist(found, schema=cell_schema(query))
 
@@ -90,6 +96,18 @@ def contributions(query: ContributionQuery, rows: pa.Table) -> pa.Table:
                 cell[f"{measure.name}.top{rank}"] = Decimal(ranked[rank - 1]) if rank <= len(ranked) else None
         found.append(cell)
     return pa.Table.from_pylist(found, schema=contribution_schema(query))
+
+
+def histogram(query: HistogramQuery, rows: pa.Table) -> pa.Table:
+    """Return the answer to a `HistogramQuery` over these source rows."""
+    found: list[dict[str, Any]] = []
+    for codes, members in _cells(query.view, query.group_by, query.where, rows).items():
+        values = [number for number in (_of(query.view, query.measure, row) for row in members) if number is not None]
+        places = [max(0, min(query.bins - 1, (number - query.low) // query.width)) for number in values]
+        for place in sorted(set(places)):
+            cell = dict(zip(query.group_by, codes, strict=True))
+            found.append({**cell, "bin": place, "rows": places.count(place)})
+    return pa.Table.from_pylist(found, schema=histogram_schema(query))
 
 
 def rows(query: RowQuery, source: pa.Table) -> pa.Table:
@@ -164,13 +182,20 @@ def _sources(expression: Expression) -> tuple[str, ...]:
 
 
 def _cells(
-    view: View, group_by: Sequence[str], where: Sequence[tuple[str, str]], source: pa.Table
+    view: View, group_by: Sequence[str], where: Sequence[Condition], source: pa.Table
 ) -> dict[tuple[Any, ...], list[Row]]:
     found: defaultdict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in source.to_pylist():
-        if all(_of(view, name, row) == code for name, code in where):
+        if all(_holds(view, condition, row) for condition in where):
             found[tuple(_of(view, name, row) for name in group_by)].append(row)
     return dict(found)
+
+
+def _holds(view: View, condition: Condition, row: Row) -> bool:
+    found = _of(view, condition.column, row)
+    if isinstance(condition, Among):
+        return found in condition.codes
+    return found is not None and condition.low <= found <= condition.high
 
 
 def _units(view: View, members: Sequence[Row]) -> dict[Any, list[Row]]:

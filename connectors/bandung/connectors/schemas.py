@@ -1,4 +1,4 @@
-"""The exact Arrow schemas of the three requests, and the door through which every answer passes."""
+"""The exact Arrow schemas of the four requests, and the door through which every answer passes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bandung.connectors.base import (
     Column,
     ContributionQuery,
     FixedPoint,
+    HistogramQuery,
     KeyTable,
     Measure,
     Recode,
@@ -43,6 +44,12 @@ def contribution_schema(query: ContributionQuery) -> pa.Schema:
         fields.append(pa.field(f"{measure.name}.units", pa.int64()))
         fields += [pa.field(f"{measure.name}.top{rank}", EXACT) for rank in range(1, query.top + 1)]
     return pa.schema(fields)
+
+
+def histogram_schema(query: HistogramQuery) -> pa.Schema:
+    """Return the schema that `HistogramQuery` promises."""
+    fields = [pa.field(name, pa.string()) for name in query.group_by]
+    return pa.schema([*fields, pa.field("bin", pa.int64()), pa.field("rows", pa.int64())])
 
 
 def row_schema(query: RowQuery, source: pa.Schema) -> pa.Schema:
@@ -97,6 +104,8 @@ def _measure_fields(measure: Measure) -> list[pa.Field]:
         fields.append(pa.field(f"{name}.abs", EXACT))
     if measure.optional:
         fields += [pa.field(f"{name}.rows", pa.int64()), pa.field(f"{name}.key", EXACT)]
+    if measure.squares:
+        fields.append(pa.field(f"{name}.squares", EXACT))
     return fields
 
 

@@ -16,12 +16,15 @@ import sqlalchemy as sa
 from sqlalchemy.sql.selectable import FromClause, Subquery
 
 from bandung.connectors.base import (
+    Among,
     Banded,
     CellQuery,
     Column,
+    Condition,
     ContributionQuery,
     Expression,
     FixedPoint,
+    HistogramQuery,
     KeyColumn,
     KeyTable,
     Measure,
@@ -106,6 +109,17 @@ class Emitter:
             columns += [_exact(sa.func.max(sa.case((rank == place, amount)))) for place in range(1, query.top + 1)]
         return _grouped(_numbered(columns), ranked, _values(ranked, len(groups)))
 
+    def histogram(self, query: HistogramQuery) -> Statement:
+        """Return the statement of a `HistogramQuery`."""
+        frame = self.frame(query.view, (*query.group_by, query.measure), query.where)
+        *groups, value = _values(frame, len(query.group_by) + 1)
+        # Engines divide whole numbers differently, but all agree where nothing is left over.
+        above = _clamped(value, query.low, query.low + query.bins * query.width - 1) - _whole(query.low)
+        place = sa.cast((above - above % _whole(query.width)) / _whole(query.width), sa.BigInteger)
+        binned = sa.select(*groups, place.label("bin")).where(value.is_not(None)).subquery("binned")
+        keys = [*_values(binned, len(groups)), binned.c.bin]
+        return sa.select(*_numbered([*keys, sa.func.count()])).select_from(binned).group_by(*keys)
+
     def rows(self, query: RowQuery) -> Statement:
         """Return the statement of a `RowQuery`."""
         frame = self.frame(query.view, query.columns, (), unit=True, key=query.view.key is not None)
@@ -116,7 +130,7 @@ class Emitter:
         self,
         view: View,
         names: Sequence[str],
-        where: Sequence[tuple[str, str]] = (),
+        where: Sequence[Condition] = (),
         *,
         unit: bool = False,
         key: bool = False,
@@ -137,7 +151,7 @@ class Emitter:
         if unit:
             columns.append(self._unit(view).label("unit"))
         columns += keys
-        conditions = [self._matches(view.expression(name), code) for name, code in where]
+        conditions = [self._holds(view.expression(condition.column), condition) for condition in where]
         # A statement needs a column, even where only rows are counted.
         columns = columns or [sa.literal(1, sa.Integer).label("one")]
         return sa.select(*columns).select_from(source).where(*conditions).subquery("frame")
@@ -185,6 +199,11 @@ class Emitter:
         whens = [(self._matches(expression, code), sa.literal(code, sa.String)) for code in every]
         return sa.case(*whens, else_=None)
 
+    def _holds(self, expression: Expression, condition: Condition) -> Sql:
+        if isinstance(condition, Among):
+            return sa.or_(*(self._matches(expression, code) for code in condition.codes))
+        return self._value(expression).between(_whole(condition.low), _whole(condition.high))
+
     def _matches(self, expression: Expression, code: str) -> Sql:
         """Return the predicate that the expression yields this code."""
         match expression:
@@ -229,12 +248,16 @@ class Emitter:
         return sa.or_(*(self._table.c[name].is_(None) for name in names))
 
     def _measure_columns(self, frame: Subquery, measure: Measure, value: Sql, view: View) -> list[Sql]:
+        if measure.bounds is not None:
+            value = _clamped(value, *measure.bounds)
         size = sa.func.abs(value) if measure.signed else value
         columns = [_exact(sa.func.sum(value)), sa.func.max(size)]
         if measure.signed:
             columns.append(_exact(sa.func.sum(size)))
         if measure.optional:
             columns += [sa.func.count(value), sa.func.coalesce(self._key_sum(frame, view, value), 0)]
+        if measure.squares:
+            columns.append(_exact(sa.func.sum(_exact(value) * value)))
         return columns
 
     def _key_sum(self, frame: Subquery, view: View, value: Sql | None = None) -> Sql:
@@ -347,6 +370,15 @@ def _numbered(columns: Sequence[Sql]) -> list[Sql]:
 
 def _exact(value: Sql) -> Sql:
     return sa.cast(value, _EXACT)
+
+
+def _clamped(value: Sql, low: int, high: int) -> Sql:
+    """Return the value moved into the range; NULL stays NULL."""
+    return sa.case((value < _whole(low), _whole(low)), (value > _whole(high), _whole(high)), else_=value)
+
+
+def _whole(value: int) -> Sql:
+    return sa.literal(value, sa.BigInteger)
 
 
 def _real(value: float) -> Sql:

@@ -18,6 +18,7 @@ from bandung.connectors.base import (
     Capabilities,
     CellQuery,
     ContributionQuery,
+    HistogramQuery,
     OptionError,
     Profile,
     RowQuery,
@@ -30,7 +31,7 @@ from bandung.connectors.braking import braked
 from bandung.connectors.embedded import only_cells
 from bandung.connectors.options import Options
 from bandung.connectors.profile import profile
-from bandung.connectors.schemas import cell_schema, conform, contribution_schema, row_schema
+from bandung.connectors.schemas import cell_schema, conform, contribution_schema, histogram_schema, row_schema
 from bandung.connectors.sql import Emitter, Relation, Statement
 
 _KNOWN = frozenset({"url", "url_env", "url_file", "schema", "keys_schema", "timeout_s", "connections"})
@@ -106,6 +107,12 @@ class SqlAlchemyConnector:
         statement = Emitter(self._relation(query.view.relation)).contributions(query)
         schema = contribution_schema(query)
         return only_cells(conform(self._table(statement, schema, stop), schema, query.group_by), query)
+
+    def histogram(self, query: HistogramQuery, stop: Stop) -> pa.Table:
+        """Count values in bins; see `HistogramQuery`."""
+        statement = Emitter(self._relation(query.view.relation)).histogram(query)
+        schema = histogram_schema(query)
+        return conform(self._table(statement, schema, stop), schema, query.group_by)
 
     def rows(self, query: RowQuery, stop: Stop) -> pa.RecordBatchReader:
         """Stream rows from a server-side cursor; see `RowQuery`."""

@@ -102,6 +102,11 @@ def dataset(message: catalogue_pb2.Dataset) -> Dataset:
             rules.noise_max,
             rules.training_allowed,
             rules.cohort_min,
+            rules.nano_rho_per_analyst,
+            rules.nano_rho_per_table,
+            rules.nano_rho_per_table_max,
+            rules.delta,
+            rules.mechanism,
         ),
     )
 

@@ -61,6 +61,11 @@ class Policy:
     noise_max: int
     training_allowed: bool
     cohort_min: int
+    nano_rho_per_analyst: int = 0
+    nano_rho_per_table: int = 0
+    nano_rho_per_table_max: int = 0
+    delta: float = 0.0
+    mechanism: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,13 @@ from bandung.connectors.base import Measure as SourceMeasure
 from bandung.gateway.disclosure.cells import Padded
 from bandung.gateway.disclosure.exact import is_negative, percentage
 from bandung.gateway.domain.dataset import Measure, Mode
+from bandung.gateway.domain.policy import TableBuilder
 from bandung.gateway.planning.check import CheckedPlan, source_query
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bandung.gateway.domain.dataset import Epoch
-    from bandung.gateway.domain.policy import TableBuilder
 
 CELLS_NAMED_MAX = 500
 """Beyond this many cells the closer look asks for all of them, which is cheaper than naming each."""
@@ -36,7 +36,7 @@ def uncertified(checked: CheckedPlan, epoch: Epoch, cells: pa.Table) -> Contribu
     Raises:
         SourceError: the cells are not those of the plan.
     """
-    policy = epoch.dataset.policy
+    policy = epoch.dataset.policy_as(TableBuilder)
     query = source_query(checked, epoch)
     padded = Padded.on(checked, cells)
     safety = Safety(epoch, padded, None)
@@ -123,7 +123,7 @@ class Safety:
 
     @property
     def _policy(self) -> TableBuilder:
-        return self.epoch.dataset.policy
+        return self.epoch.dataset.policy_as(TableBuilder)
 
     def _rows_per_unit(self) -> int | None:
         """The most rows that a unit certainly has at most, or None if that is not known."""

@@ -20,6 +20,7 @@ from bandung.gateway.disclosure.ptable import PTable, maximum_entropy
 from bandung.gateway.disclosure.safety import Safety, uncertified
 from bandung.gateway.domain.dataset import Measure
 from bandung.gateway.domain.plan import Statistic, StatisticKind
+from bandung.gateway.domain.policy import TableBuilder
 from bandung.gateway.domain.release import Raw, Release
 from bandung.gateway.planning.check import CheckedPlan, source_measures
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from bandung.connectors.base import Measure as SourceMeasure
     from bandung.gateway.domain.dataset import Epoch
-    from bandung.gateway.domain.policy import TableBuilder
 
 __all__ = ["protect", "uncertified"]
 
@@ -84,7 +84,7 @@ class _Protector:
 
     def __init__(self, safety: Safety, dataset_key: bytes) -> None:
         self._safety = safety
-        self._policy = safety.epoch.dataset.policy
+        self._policy = safety.epoch.dataset.policy_as(TableBuilder)
         self._dataset_key = dataset_key
         self._counts: dict[str, _Column] = {}
 
@@ -149,7 +149,7 @@ def _noise_of(statistic: Statistic, epoch: Epoch) -> Mapping[str, float]:
     A mean m = S / n is off by (noise of S - m noise of n) / n, so its error is at most that of its sum, plus the
     declared bound times that of its count, by the released count of its contributors.
     """
-    policy = epoch.dataset.policy
+    policy = epoch.dataset.policy_as(TableBuilder)
     variance = _ptable(policy).variance(policy.min_units, policy.noise_variance)
     if statistic.kind == StatisticKind.COUNT.value:
         return {"variance": variance}

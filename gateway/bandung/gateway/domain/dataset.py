@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TypeVar
 
 from bandung.connectors.base import Banded, Column, Expression, FixedPoint, Recode, View
-from bandung.gateway.domain.policy import TableBuilder, TrainingRules
+from bandung.gateway.domain.policy import Policy, TrainingRules
+
+_Policy = TypeVar("_Policy", bound=Policy)
 
 
 class ColumnRole(Enum):
@@ -57,6 +60,7 @@ class Measure:
     Attributes:
         expression: fixed-point value; `decimals` says how many.
         minimum, maximum: declared range in the unit of measurement, both inclusive.
+        bounds: a narrower range that values are clamped to under `differential-privacy`, or None for the whole one.
         optional: values may be missing.
         weight: declared as a survey weight.
     """
@@ -69,6 +73,7 @@ class Measure:
     unit_of_measurement: str
     optional: bool = False
     weight: bool = False
+    bounds: tuple[float, float] | None = None
 
     @property
     def role(self) -> ColumnRole:
@@ -85,6 +90,13 @@ class Measure:
         """The declared range in units of 10^-decimals, both inclusive."""
         factor = 10**self.decimals
         return round(self.minimum * factor), round(self.maximum * factor)
+
+    @property
+    def bounds_steps(self) -> tuple[int, int]:
+        """The range that values are clamped to, in units of 10^-decimals, both inclusive."""
+        low, high = self.bounds or (self.minimum, self.maximum)
+        factor = 10**self.decimals
+        return round(low * factor), round(high * factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +141,23 @@ class Dataset:
     unit_rows_max: int
     key_column: str | None
     columns: tuple[Dimension | Measure, ...]
-    policy: TableBuilder
+    policy: Policy
     training: TrainingRules
     digest: str
 
     def column(self, name: str) -> Dimension | Measure | None:
         """Return the declared column, or None."""
         return next((column for column in self.columns if column.name == name), None)
+
+    def policy_as(self, kind: type[_Policy]) -> _Policy:
+        """Return the dataset's policy, which is of this kind.
+
+        Raises:
+            TypeError: another policy protects the dataset; it has one, never two.
+        """
+        if not isinstance(self.policy, kind):
+            raise TypeError(f"{self.name} is not under {kind.__name__}")
+        return self.policy
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:

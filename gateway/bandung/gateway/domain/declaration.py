@@ -16,13 +16,14 @@ from bandung.gateway.domain.declaration_form import (
     DatasetSection,
     DimensionForm,
     MeasureForm,
-    PolicySection,
+    PrivacySection,
     SourceSection,
+    TableBuilderSection,
     TrainingSection,
     UnitSection,
 )
 from bandung.gateway.domain.errors import ErrorKind, Refusal
-from bandung.gateway.domain.policy import TableBuilder, TrainingRules
+from bandung.gateway.domain.policy import DifferentialPrivacy, Policy, TableBuilder, TrainingRules
 
 RESERVED_COLUMNS = frozenset({"unit", "record_key", "record_key_high", "record_key_low", "obs_status", "conf_status"})
 """Names that answers or the gateway's own copies use beside declared columns."""
@@ -59,12 +60,16 @@ def parse_declaration(document: Mapping[str, object], base: str) -> Dataset:
     about = _section(document, "dataset", DatasetSection, problems)
     source = _section(document, "source", SourceSection, problems)
     unit = _section(document, "unit", UnitSection, problems)
-    policy = _section(document, "policy", PolicySection, problems)
+    policy = _policy(document, problems)
     training = _section({"training": document.get("training", {})}, "training", TrainingSection, problems)
     columns = _columns(document.get("columns", _MISSING), problems)
     options = _options(source, base, problems) if source else {}
     if about and unit and about.mode == "live" and unit.rows and unit.key is None:
         problems.add("unit", "a live dataset needs column, or a record key that the source provides in key")
+    if isinstance(policy, DifferentialPrivacy):
+        _check_private(about, training, columns, problems)
+    elif any(isinstance(column, Measure) and column.bounds for column in columns):
+        problems.add("columns", "bounds belong to the policy differential-privacy")
     if problems.found or not (about and source and unit and policy and training):
         raise Refusal(ErrorKind.BAD_DECLARATION, "; ".join(sorted(problems.found)) + ".")
     return Dataset(
@@ -81,10 +86,40 @@ def parse_declaration(document: Mapping[str, object], base: str) -> Dataset:
         unit_rows_max=unit.rows_max,
         key_column=unit.key,
         columns=columns,
-        policy=TableBuilder(**policy.model_dump(exclude={"kind"})),
+        policy=policy,
         training=TrainingRules(**training.model_dump()),
         digest=hashlib.sha256(_canonical(document)).hexdigest(),
     )
+
+
+def _policy(document: Mapping[str, object], problems: Problems) -> Policy | None:
+    kind = _key(document.get("policy"), "kind")
+    if kind == "differential-privacy":
+        private = _section(document, "policy", PrivacySection, problems)
+        return None if private is None else private.policy()
+    rules = _section(document, "policy", TableBuilderSection, problems)
+    return None if rules is None else TableBuilder(**rules.model_dump(exclude={"kind"}))
+
+
+def _check_private(
+    about: DatasetSection | None,
+    training: TrainingSection | None,
+    columns: Sequence[Dimension | Measure],
+    problems: Problems,
+) -> None:
+    """Bounds hold for certain only in a copy, and exact training statistics would go round the budget."""
+    if about and about.mode == "live":
+        problems.add("dataset.mode", "must be snapshot under the policy differential-privacy")
+    if training and training.allowed:
+        problems.add("training.allowed", "exact training statistics are not offered under differential-privacy")
+    for column in columns:
+        if isinstance(column, Measure) and column.bounds and not _within(column):
+            problems.add(f"columns.{column.name}.bounds", "must be an increasing part of range")
+
+
+def _within(measure: Measure) -> bool:
+    (least, greatest), (low, high) = measure.range_steps, measure.bounds_steps
+    return least <= low < high <= greatest
 
 
 def _canonical(document: Mapping[str, object]) -> bytes:
@@ -147,7 +182,7 @@ def _column(name: str, section: object, problems: Problems) -> Dimension | Measu
         problems.add(path, "a column name has 1 to 40 lower-case letters, digits and underscores, a letter first")
     if name in RESERVED_COLUMNS:
         problems.add(path, "this name is reserved")
-    role = _role(section)
+    role = _key(section, "role")
     form = _ROLES.get(role) if isinstance(role, str) else None
     if form is None:
         problems.add(f"{path}.role", "must be dimension, measure or weight")
@@ -164,7 +199,7 @@ def _check_parents(dimensions: Sequence[Dimension], sections: Mapping[str, objec
         path = f"columns.{name}.parent"
         if parent is not None and parent not in parents:
             # A dimension that is itself in error has been reported already.
-            if _role(sections.get(parent)) != "dimension":
+            if _key(sections.get(parent), "role") != "dimension":
                 problems.add(path, f"{parent} is not a dimension of this dataset")
         elif parent is not None and name in _ancestors(parent, parents):
             problems.add(path, "the hierarchy goes in a circle")
@@ -180,8 +215,8 @@ def _ancestors(name: str, parents: Mapping[str, str | None]) -> set[str]:
     return found
 
 
-def _role(section: object) -> object:
-    return cast("Mapping[str, object]", section).get("role") if isinstance(section, Mapping) else None
+def _key(section: object, name: str) -> object:
+    return cast("Mapping[str, object]", section).get(name) if isinstance(section, Mapping) else None
 
 
 def _options(source: SourceSection, base: str, problems: Problems) -> dict[str, str]:

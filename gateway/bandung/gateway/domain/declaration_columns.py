@@ -63,6 +63,7 @@ def measure(name: str, form: MeasureForm, path: str, problems: Problems) -> Meas
         unit_of_measurement=form.unit,
         optional=form.missing == "allowed",
         weight=form.role == "weight",
+        bounds=form.bounds,
     )
 
 

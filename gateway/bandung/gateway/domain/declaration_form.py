@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from bandung.gateway.domain.policy import DifferentialPrivacy, Mechanism
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Text = Annotated[str, Field(min_length=1, max_length=4000)]
@@ -108,12 +111,13 @@ class MeasureForm(NumberForm):
     label: Text | None = None
     source: SourceColumn | Annotated[tuple[SourceColumn, ...], Field(min_length=1, max_length=50)] | None = None
     range: tuple[Finite, Finite]
+    bounds: tuple[Finite, Finite] | None = None
     unit: Annotated[str, Field(max_length=100)] = ""
     missing: Literal["never", "allowed"] = "never"
 
 
-class PolicySection(Section):
-    """`[policy]`: the release policy and its parameters."""
+class TableBuilderSection(Section):
+    """`[policy]` with `kind = "table-builder"`: its parameters."""
 
     kind: Literal["table-builder"]
     min_units: Annotated[int, Field(strict=True, ge=3)] = 10
@@ -130,12 +134,64 @@ class PolicySection(Section):
     tables_per_dataset: Annotated[int, Field(strict=True, ge=1)] = 5000
 
     @model_validator(mode="after")
-    def _attainable(self) -> PolicySection:
+    def _attainable(self) -> TableBuilderSection:
         if self.noise_js >= min(self.min_units, self.noise_max):
             raise ValueError("noise_js must be below min_units and below noise_max")
         if self.noise_variance > self.noise_max**2:
             raise ValueError("noise_variance cannot be above noise_max squared")
         return self
+
+
+Rho = Annotated[Finite, Field(ge=1e-9, le=1000)]
+Chance = Annotated[Finite, Field(ge=0, le=0.01)]
+
+
+class PrivacySection(Section):
+    """`[policy]` with `kind = "differential-privacy"`: budgets in rho of zCDP, chances as delta."""
+
+    kind: Literal["differential-privacy"]
+    rho_per_dataset: Rho = 0.5
+    rho_per_agreement: Rho = 0.2
+    rho_per_analyst: Rho = 0.05
+    rho_per_table: Rho = 0.001
+    rho_per_table_max: Rho = 0.005
+    delta: Annotated[Finite, Field(gt=0, le=0.01)] = 1e-10
+    open_delta_per_dataset: Chance = 0.0
+    open_delta_per_table: Chance = 0.0
+    mechanism: Literal["gaussian", "laplace"] = "gaussian"
+    variables_max: Annotated[int, Field(strict=True, ge=1, le=10)] = 6
+    cells_max: Annotated[int, Field(strict=True, ge=1, le=200_000)] = 100_000
+    quantile_bins: Annotated[int, Field(strict=True, ge=2, le=4096)] = 256
+
+    @model_validator(mode="after")
+    def _nested(self) -> PrivacySection:
+        if not self.rho_per_table <= self.rho_per_table_max <= self.rho_per_dataset:
+            raise ValueError("rho_per_table, rho_per_table_max and rho_per_dataset must not decrease")
+        if self.open_delta_per_table > self.open_delta_per_dataset:
+            raise ValueError("open_delta_per_table is above open_delta_per_dataset")
+        return self
+
+    def policy(self) -> DifferentialPrivacy:
+        """Return the policy, its budgets in whole units, rounded down."""
+        return DifferentialPrivacy(
+            nano_rho_per_dataset=_units(self.rho_per_dataset, 9),
+            nano_rho_per_agreement=_units(self.rho_per_agreement, 9),
+            nano_rho_per_analyst=_units(self.rho_per_analyst, 9),
+            nano_rho_per_table=_units(self.rho_per_table, 9),
+            nano_rho_per_table_max=_units(self.rho_per_table_max, 9),
+            delta=self.delta,
+            atto_delta_per_dataset=_units(self.open_delta_per_dataset, 18),
+            atto_delta_per_table=_units(self.open_delta_per_table, 18),
+            mechanism=Mechanism(self.mechanism),
+            variables_max=self.variables_max,
+            cells_max=self.cells_max,
+            quantile_bins=self.quantile_bins,
+        )
+
+
+def _units(amount: float, digits: int) -> int:
+    """Return the amount, as it was written, in units of 10^-digits."""
+    return int(Decimal(repr(amount)).scaleb(digits))
 
 
 class TrainingSection(Section):

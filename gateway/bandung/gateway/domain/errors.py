@@ -148,6 +148,12 @@ class ErrorKind(Enum):
         "The gateway does not offer this operation.",
         "The gateway is read-only and answers aggregates; see docs/flight-sql.md.",
     )
+    NOT_UNDER_POLICY = ErrorSpec(
+        "B214",
+        Status.FAILED_PRECONDITION,
+        "The dataset's release policy does not offer this.",
+        "The message names the nearest form that the policy does offer.",
+    )
     # B3xx: what the country allows
     NO_AGREEMENT = ErrorSpec(
         "B301",

@@ -7,34 +7,39 @@ import json
 from dataclasses import dataclass
 from enum import Enum
 
+from bandung.connectors.base import Among, Condition
+
 
 class StatisticKind(Enum):
     """What can be asked of the records of a cell."""
 
     COUNT = "count"
+    UNITS = "units"
     SUM = "sum"
     MEAN = "mean"
+    VARIANCE = "variance"
+    STDDEV = "stddev"
+    QUANTILE = "quantile"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Statistic:
-    """One statistic; `measure` is empty for a count."""
+    """One statistic.
+
+    Attributes:
+        measure: empty for a count of records or of units.
+        share: of a quantile, the share of records at or below it, as its shortest decimal text (`0.5`); else empty.
+    """
 
     kind: str
     measure: str = ""
+    share: str = ""
 
     @property
     def name(self) -> str:
-        """Canonical column name: `count`, `sum(x)`, `mean(x)`."""
-        return f"{self.kind}({self.measure})" if self.measure else self.kind
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Filter:
-    """Rows whose dimension has this code."""
-
-    column: str
-    code: str
+        """Canonical column name: `count`, `units`, `sum(x)`, `mean(x)`, `quantile(x,0.5)`."""
+        of = ",".join(filter(None, (self.measure, self.share)))
+        return f"{self.kind}({of})" if of else self.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +47,27 @@ class Plan:
     """A canonical question to one epoch: sorted, without duplicates, without presentation.
 
     Two requests that mean the same table have the same plan, hence the same release.
+
+    Attributes:
+        filters: at most one for each column; codes sorted.
+        nano_rho: what the whole table may spend of a privacy budget, in 10^-9 of zCDP's rho; 0 under a policy
+            without such a budget.
     """
 
     epoch: str
     group_by: tuple[str, ...]
-    filters: tuple[Filter, ...]
+    filters: tuple[Condition, ...]
     statistics: tuple[Statistic, ...]
+    nano_rho: int = 0
 
     def canonical(self) -> str:
         """Canonical JSON, the digest's pre-image."""
         document = {
             "epoch": self.epoch,
             "group_by": list(self.group_by),
-            "filters": [[f.column, f.code] for f in self.filters],
+            "filters": [_written(condition) for condition in self.filters],
             "statistics": [s.name for s in self.statistics],
+            "nano_rho": self.nano_rho,
         }
         return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
@@ -68,6 +80,12 @@ class Plan:
     def variables(self) -> tuple[str, ...]:
         """Every dimension that the table uses, filters counted, sorted."""
         return tuple(sorted({*self.group_by, *(f.column for f in self.filters)}))
+
+
+def _written(condition: Condition) -> list[object]:
+    if isinstance(condition, Among):
+        return [condition.column, list(condition.codes)]
+    return [condition.column, condition.low, condition.high]
 
 
 class Direction(Enum):

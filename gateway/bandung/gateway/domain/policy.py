@@ -6,6 +6,7 @@ A policy belongs to a dataset's epoch. There is one policy for SQL, statistics a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,58 @@ class TableBuilder:
     def __post_init__(self) -> None:
         if not self.noise_js < min(self.min_units, self.noise_max):
             raise ValueError("noise_js must be below min_units and below noise_max")
+
+
+class Mechanism(Enum):
+    """What noise the `differential-privacy` policy adds: integer-valued, from a cryptographic source."""
+
+    GAUSSIAN = "gaussian"
+    LAPLACE = "laplace"
+
+
+@dataclass(frozen=True, slots=True)
+class DifferentialPrivacy:
+    """The `differential-privacy` policy: every answer is noisy, and spends of one budget in zCDP's rho.
+
+    The promise is to the unit of privacy with all of its rows, of which publication verified that there are no more
+    than declared. Budgets are whole numbers of nano-rho (10^-9 of rho) and are never refunded. They belong to the
+    dataset, not to the epoch: publishing the same records again gives nobody a new budget.
+
+    Attributes:
+        nano_rho_per_dataset: most that all tables of all analysts may spend; the promise to respondents.
+        nano_rho_per_agreement, nano_rho_per_analyst: how that is shared out.
+        nano_rho_per_table: what a table spends unless its request says otherwise.
+        nano_rho_per_table_max: most that a request may say.
+        delta: the chance of failure at which budgets are also shown as (epsilon, delta).
+        atto_delta_per_dataset: most that tables over open code lists may spend of delta, in 10^-18; 0 allows none.
+        atto_delta_per_table: what such a table spends.
+        mechanism: noise of every statistic.
+        variables_max: most variables in one table, filters counted.
+        cells_max: most cells of one table.
+        quantile_bins: bins of equal width over a measure's bounds in which values are counted for quantiles.
+    """
+
+    nano_rho_per_dataset: int = 500_000_000
+    nano_rho_per_agreement: int = 200_000_000
+    nano_rho_per_analyst: int = 50_000_000
+    nano_rho_per_table: int = 1_000_000
+    nano_rho_per_table_max: int = 5_000_000
+    delta: float = 1e-10
+    atto_delta_per_dataset: int = 0
+    atto_delta_per_table: int = 0
+    mechanism: Mechanism = Mechanism.GAUSSIAN
+    variables_max: int = 6
+    cells_max: int = 100_000
+    quantile_bins: int = 256
+
+
+Policy = TableBuilder | DifferentialPrivacy
+"""The release policy of a dataset."""
+
+
+def kind(policy: Policy) -> str:
+    """Return the policy's public name, as in a declaration's `[policy] kind`."""
+    return "table-builder" if isinstance(policy, TableBuilder) else "differential-privacy"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bandung.connectors.base import Among
 from bandung.gateway.domain.dataset import Epoch
 from bandung.gateway.domain.errors import ErrorKind, Refusal
-from bandung.gateway.domain.plan import Filter, Placeholder, Plan, Statement
+from bandung.gateway.domain.plan import Placeholder, Plan, Statement
 from bandung.gateway.planning import resolve
 
 
@@ -20,7 +21,7 @@ def bind(statement: Statement, epoch: Epoch, parameters: tuple[str, ...]) -> Pla
     for name, value in zip(statement.parameters, parameters, strict=True):
         resolve.code(value, resolve.dimension(name, epoch.dataset))
     filters = {
-        Filter(name, parameters[value.index] if isinstance(value, Placeholder) else value)
+        Among(name, (parameters[value.index] if isinstance(value, Placeholder) else value,))
         for name, value in statement.filters
     }
     if len({filter_.column for filter_ in filters}) < len(filters):

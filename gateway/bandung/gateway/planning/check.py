@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
-from bandung.connectors.base import CellQuery
+from bandung.connectors.base import Among, CellQuery
 from bandung.connectors.base import Measure as SourceMeasure
 from bandung.gateway.domain.dataset import Dimension, Epoch, Measure
 from bandung.gateway.domain.errors import ErrorKind, Refusal
-from bandung.gateway.domain.plan import Plan
+from bandung.gateway.domain.plan import Plan, StatisticKind
+from bandung.gateway.domain.policy import DifferentialPrivacy, TableBuilder
 
 CELLS_MAX = 200_000
 """Most rows of an answer; they are enumerated from the code lists, so this holds before any is made."""
+
+_TABLE_BUILDER_KINDS = frozenset(kind.value for kind in (StatisticKind.COUNT, StatisticKind.SUM, StatisticKind.MEAN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +34,55 @@ class CheckedPlan:
 
 
 def check(plan: Plan, epoch: Epoch) -> CheckedPlan:
-    """Check the number of variables, the size and the sparsity of the table.
+    """Check the table against the rules of its dataset's policy that need no data.
 
-    The sparsity rule divides the epoch's rows by the cells of the table over all variables, filters counted:
-    it looks at no filtered count, so it tells nothing about one. A dimension that another one of the table nests
-    in multiplies no cells.
+    Under `table-builder` these are the number of variables, the form of the filters, and sparsity, which divides the
+    epoch's rows by the cells of the table over all variables, filters counted: it looks at no filtered count, so it
+    tells nothing about one. A dimension that another one of the table nests in multiplies no cells. Under
+    `differential-privacy` they are the number of variables and of cells, and what the table may spend.
 
     Raises:
-        Refusal: TOO_MANY_VARIABLES, TOO_LARGE, TOO_SPARSE.
+        Refusal: TOO_MANY_VARIABLES, TOO_LARGE, TOO_SPARSE, NOT_UNDER_POLICY.
     """
     policy = epoch.dataset.policy
     if len(plan.variables) > policy.variables_max:
         raise Refusal(
             ErrorKind.TOO_MANY_VARIABLES, f"It uses {', '.join(plan.variables)}; {policy.variables_max} are allowed."
         )
+    match policy:
+        case TableBuilder():
+            _check_table_builder(plan, epoch, policy)
+        case DifferentialPrivacy():
+            _check_private(plan, policy)
+    fixed = {held.column: held.codes for held in plan.filters if isinstance(held, Among)}
+    codes = tuple(fixed.get(name) or _codes(name, epoch) for name in plan.group_by)
+    cells_max = min(CELLS_MAX, policy.cells_max) if isinstance(policy, DifferentialPrivacy) else CELLS_MAX
+    if prod(map(len, codes)) > cells_max:
+        raise Refusal(ErrorKind.TOO_LARGE, f"The table has more than {cells_max} cells.")
+    return CheckedPlan(plan, codes, tuple(product(*codes)))
+
+
+def _check_table_builder(plan: Plan, epoch: Epoch, policy: TableBuilder) -> None:
+    for held in plan.filters:
+        if not isinstance(held, Among) or len(held.codes) > 1:
+            raise Refusal(ErrorKind.NOT_UNDER_POLICY, f"Filter {held.column} by one code: {held.column} = 'code'.")
+    unoffered = [statistic.name for statistic in plan.statistics if statistic.kind not in _TABLE_BUILDER_KINDS]
+    if unoffered:
+        raise Refusal(ErrorKind.NOT_UNDER_POLICY, f"Ask for COUNT(*), SUM or AVG instead of {', '.join(unoffered)}.")
     cells = _cell_count(plan.variables, epoch)
     if cells > 1 and epoch.facts.rows < policy.mean_cell_min * cells:
         raise Refusal(
             ErrorKind.TOO_SPARSE,
             f"{cells} cells; the policy wants {policy.mean_cell_min:g} records per cell on average.",
         )
-    fixed = {filter_.column: (filter_.code,) for filter_ in plan.filters}
-    codes = tuple(fixed.get(name) or _codes(name, epoch) for name in plan.group_by)
-    if prod(map(len, codes)) > CELLS_MAX:
-        raise Refusal(ErrorKind.TOO_LARGE, f"The table has more than {CELLS_MAX} cells.")
-    return CheckedPlan(plan, codes, tuple(product(*codes)))
+
+
+def _check_private(plan: Plan, policy: DifferentialPrivacy) -> None:
+    if not 0 < plan.nano_rho <= policy.nano_rho_per_table_max:
+        raise Refusal(
+            ErrorKind.NOT_UNDER_POLICY,
+            f"A table spends more than 0 and at most {policy.nano_rho_per_table_max / 1e9:g} of rho.",
+        )
 
 
 def source_query(checked: CheckedPlan, epoch: Epoch) -> CellQuery:
@@ -64,7 +91,7 @@ def source_query(checked: CheckedPlan, epoch: Epoch) -> CellQuery:
     return CellQuery(
         view=epoch.view,
         group_by=plan.group_by,
-        where=tuple((filter_.column, filter_.code) for filter_ in plan.filters),
+        where=plan.filters,
         measures=source_measures(plan, epoch),
     )
 

@@ -12,6 +12,7 @@ from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.job import Decision, JobRecord, StepKind
 from bandung.gateway.domain.ledger import LedgerEntry
 from bandung.gateway.domain.plan import Statistic, StatisticKind
+from bandung.gateway.domain.policy import DifferentialPrivacy, Policy, TableBuilder, TrainingRules, kind
 from bandung.gateway.service.query import Planned, Request, TableRequest
 from bandung.gateway.service.training import StepAnswer, StepRequest
 from bandung.gateway.v1 import agreement_pb2, catalogue_pb2, ledger_pb2, query_pb2, training_pb2
@@ -89,7 +90,7 @@ def query_response(table: pa.Table) -> query_pb2.QueryResponse:
 
 def dataset(epoch: Epoch) -> catalogue_pb2.Dataset:
     """Return the public declaration of an epoch; its facts stay home."""
-    declared, rules, training = epoch.dataset, epoch.dataset.policy, epoch.dataset.training
+    declared = epoch.dataset
     return catalogue_pb2.Dataset(
         name=declared.name,
         title=declared.title,
@@ -100,17 +101,30 @@ def dataset(epoch: Epoch) -> catalogue_pb2.Dataset:
         epoch=epoch.id,
         unit=declared.unit_name,
         columns=[_column(column) for column in declared.columns],
-        policy=catalogue_pb2.Policy(
-            kind="table-builder",
-            min_units=rules.min_units,
-            variables_max=rules.variables_max,
-            mean_cell_min=rules.mean_cell_min,
-            noise_variance=rules.noise_variance,
-            noise_max=rules.noise_max,
-            training_allowed=training.allowed,
-            cohort_min=training.cohort_min,
-        ),
+        policy=_policy(declared.policy, declared.training),
     )
+
+
+def _policy(rules: Policy, training: TrainingRules) -> catalogue_pb2.Policy:
+    policy = catalogue_pb2.Policy(
+        kind=kind(rules),
+        variables_max=rules.variables_max,
+        training_allowed=training.allowed,
+        cohort_min=training.cohort_min,
+    )
+    match rules:
+        case TableBuilder():
+            policy.min_units = rules.min_units
+            policy.mean_cell_min = rules.mean_cell_min
+            policy.noise_variance = rules.noise_variance
+            policy.noise_max = rules.noise_max
+        case DifferentialPrivacy():
+            policy.nano_rho_per_analyst = rules.nano_rho_per_analyst
+            policy.nano_rho_per_table = rules.nano_rho_per_table
+            policy.nano_rho_per_table_max = rules.nano_rho_per_table_max
+            policy.delta = rules.delta
+            policy.mechanism = rules.mechanism.value
+    return policy
 
 
 def _column(column: Dimension | Measure) -> catalogue_pb2.Column:

@@ -22,6 +22,7 @@ from bandung.connectors.base import (
 from bandung.connectors.literals import is_number, literal
 from bandung.gateway.domain.dataset import ColumnRole, Dataset, Dimension, Measure, Mode
 from bandung.gateway.domain.errors import ErrorKind, Refusal
+from bandung.gateway.domain.policy import TableBuilder
 
 if TYPE_CHECKING:
     from bandung.connectors.base import Stop
@@ -249,7 +250,7 @@ def _notes(dataset: Dataset, profile: Profile) -> tuple[str, ...]:
         f"The epoch would have {profile.rows} rows of {profile.units} units ({unit}), "
         f"up to {profile.rows_per_unit_max} rows per unit ({dataset.unit_rows_max} declared)."
     ]
-    if profile.units < dataset.policy.min_units:
+    if isinstance(dataset.policy, TableBuilder) and profile.units < dataset.policy.min_units:
         notes.append("There are fewer units than the policy's min_units: no cell could be released.")
     for dimension in dataset.dimensions:
         unused = len(dimension.codes) - len(profile.columns[dimension.name].codes_used)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from enum import Enum
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from bandung.gateway.disclosure.keys import record_keys
 from bandung.gateway.domain.dataset import Dataset, Epoch, Facts, MeasureFacts, Mode
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.ledger import Commit, Event, EventKind, Receipt
+from bandung.gateway.domain.policy import Policy, kind
 from bandung.gateway.service.check_dataset import (
     LIVE_RULE,
     Violation,
@@ -169,10 +171,14 @@ def _body(epoch: Epoch) -> dict[str, object]:
         "epoch": epoch.id,
         "declaration": dataset.digest,
         "mode": dataset.mode.value,
-        "policy": {"kind": "table-builder", **asdict(dataset.policy)},
+        "policy": {"kind": kind(dataset.policy), **_plain(dataset.policy)},
         "training": asdict(dataset.training),
         "rows_about": _rounded(epoch.facts.rows),
     }
+
+
+def _plain(policy: Policy) -> dict[str, object]:
+    return {name: value.value if isinstance(value, Enum) else value for name, value in asdict(policy).items()}
 
 
 def _rounded(count: int) -> int:

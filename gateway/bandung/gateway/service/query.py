@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 
 from bandung.gateway.disclosure.table_builder import protect, uncertified
-from bandung.gateway.domain.budget import Charge
 from bandung.gateway.domain.decision import Permit, authorise
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.ledger import AlreadyAnswered, Commit, EventKind, Receipt, StoredAnswer
+from bandung.gateway.domain.policy import kind
 from bandung.gateway.domain.release import Raw, Release
 from bandung.gateway.planning.bind import bind
 from bandung.gateway.planning.check import CheckedPlan, check, source_query
@@ -21,6 +21,7 @@ from bandung.gateway.planning.present import present, result_schema
 from bandung.gateway.planning.request import plan_table
 from bandung.gateway.planning.sql import plan_sql
 from bandung.gateway.planning.touches import touches
+from bandung.gateway.service.charges import charges
 from bandung.gateway.service.record import Attempt, Recorder
 from bandung.gateway.service.statements import StatementCache
 
@@ -138,7 +139,7 @@ class QueryDesk:
                 schema=result_schema(statement, epoch),
                 parameters=statement.parameters,
                 charge=0 if released else 1,
-                quota_left=min(self._ledger.remaining(c.scope, c.cap) for c in _charges(permitted)),
+                quota_left=min(self._ledger.remaining(c.scope, c.cap) for c in charges(epoch, permitted.permit, 0)),
                 epoch=epoch.id,
                 agreement=permitted.permit.agreement,
             )
@@ -192,14 +193,14 @@ class QueryDesk:
         return replace(permitted, permit=self._authorised(permitted.principal, permitted.statement, permitted.epoch))
 
     def _release(self, permitted: _Permitted, checked: CheckedPlan, attempt: Attempt, stop: Stop) -> Answer:
-        charges = _charges(permitted)
-        attempt.begin(charges, self._ledger)
+        owed = charges(permitted.epoch, permitted.permit, checked.plan.nano_rho)
+        attempt.begin(owed, self._ledger)
         content = _encode(self._execute(permitted.epoch, checked, stop))
         permitted = self._still(permitted)
         body = {**_body(permitted, checked.plan), "answer": hashlib.sha256(content).hexdigest()}
         event = self._recorder.event(EventKind.QUERY_ANSWERED, permitted.principal.uri, permitted.exchange, body)
         stored = StoredAnswer(_key(checked.plan), checked.plan.digest, content)
-        receipt = self._ledger.commit(Commit(event, charges, stored))
+        receipt = self._ledger.commit(Commit(event, owed, stored))
         return self._present(permitted, content, tables=1, first=receipt, receipt=receipt)
 
     def _repeat(self, permitted: _Permitted, plan: Plan, stored: StoredAnswer) -> Answer:
@@ -224,7 +225,7 @@ class QueryDesk:
             **(release.schema.metadata or {}),
             "bandung.member": self._member,
             "bandung.epoch": permitted.epoch.id,
-            "bandung.policy": "table-builder",
+            "bandung.policy": kind(permitted.epoch.dataset.policy),
             "bandung.columns": json.dumps({o.alias: o.source for o in permitted.statement.presentation.outputs}),
             "bandung.cost": json.dumps({"tables": tables}),
             "bandung.release": first.id,
@@ -235,15 +236,6 @@ class QueryDesk:
 
 def _key(plan: Plan) -> str:
     return f"plan/{plan.digest}"
-
-
-def _charges(permitted: _Permitted) -> tuple[Charge, ...]:
-    policy = permitted.epoch.dataset.policy
-    scope = f"tables/{permitted.epoch.id}"
-    return (
-        Charge(scope, 1, policy.tables_per_dataset),
-        Charge(f"{scope}/{permitted.principal.uri}", 1, policy.tables_per_analyst),
-    )
 
 
 def _body(permitted: _Permitted, plan: Plan) -> dict[str, object]:
