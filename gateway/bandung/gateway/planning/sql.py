@@ -74,8 +74,9 @@ class _Reader:
     def _output(self, item: exp.Expr) -> Output:
         inner = item.unalias()
         source = self._statistic(inner).name if _is_aggregate(item) else self._dimension(inner)
-        default = source if isinstance(inner, exp.Column) else inner.sql().lower()
-        return Output(source, item.alias or default)
+        if item.alias:
+            return Output(source, item.alias)
+        return Output(source, source if isinstance(inner, exp.Column) else inner.sql().lower())
 
     def _check_aliases(self, outputs: list[Output], select: exp.Select) -> None:
         names = [output.alias for output in outputs]

@@ -40,7 +40,7 @@ def parse(text: str) -> exp.Expr:
         if tree is None:
             raise Refusal(ErrorKind.SYNTAX, remedy=_NEAREST)
         written = tree.sql(dialect=DIALECT, comments=False)
-        if sqlglot.parse_one(written, read=DIALECT).sql(dialect=DIALECT) != written:
+        if sqlglot.parse_one(written, read=DIALECT).sql(dialect=DIALECT, copy=False) != written:
             raise Refusal(ErrorKind.SYNTAX, "The statement can be read in more than one way.", remedy=_NEAREST)
     except SqlglotError as error:
         raise Refusal(ErrorKind.SYNTAX, position=_place(error), remedy=_NEAREST) from error
