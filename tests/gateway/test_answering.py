@@ -26,7 +26,7 @@ __all__ = ["postgres"]
 
 SQL = "SELECT area, COUNT(*) AS farms, AVG(balance) AS balance FROM farms GROUP BY area"
 OTHER = "SELECT age, COUNT(*) FROM farms GROUP BY age"
-METADATA = {"member", "epoch", "policy", "noise", "columns", "cost", "release", "receipt"}
+METADATA = {"member", "epoch", "policy", "noise", "columns", "cost", "left", "release", "receipt"}
 
 
 @pytest.fixture

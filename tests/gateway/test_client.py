@@ -46,7 +46,7 @@ def test_a_query_gives_table_metadata_and_receipt(node, ani):
     assert result.table.schema.equals(SCHEMA)
     assert (result.member, result.epoch, result.policy) == ("IDN", "persons@1", "table-builder")
     assert result.noise == {"count": {"variance": 2.5}}
-    assert result.tables_charged == 1
+    assert (result.cost, result.left) == ({"tables": 1}, {"tables": 499})
     assert result.receipt == RECEIPT.id
     assert result.bytes_received > 100
     assert node.queries.asked[-1][2:] == (("N",), result.exchange)
@@ -62,7 +62,13 @@ def test_a_typed_request_arrives_as_it_was_built(node, ani):
 def test_a_plan_tells_the_price(ani):
     plan = ani.plan("SELECT")
     assert plan.schema.equals(SCHEMA)
-    assert (plan.charge, plan.quota_left, plan.epoch, plan.agreement) == (1, 499, "persons@1", "test-1")
+    assert (plan.purpose, plan.policy, plan.cells, plan.noise) == (
+        "tests",
+        "table-builder",
+        2,
+        {"count": {"variance": 2.5}},
+    )
+    assert (plan.cost, plan.left, plan.epoch, plan.agreement) == ({"tables": 1}, {"tables": 499}, "persons@1", "test-1")
 
 
 def test_datasets_come_with_columns_and_policy(ani):

@@ -55,7 +55,7 @@ def test_flight_info_announces_exactly_the_fields_that_do_get_sends(client):
     assert info.schema.equals(SCHEMA)
     assert table.schema.equals(info.schema)
     assert [f.nullable for f in table.schema] == [f.nullable for f in info.schema]
-    assert b'"charge": 1' in info.app_metadata
+    assert b'"cost": {"tables": 1}' in info.app_metadata
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

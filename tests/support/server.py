@@ -23,7 +23,8 @@ from bandung.gateway.domain.party import Principal
 from bandung.gateway.domain.release import ReleasedVector
 from bandung.gateway.server.door import Limits
 from bandung.gateway.server.listener import Desks, Server, ServerConfig, serve
-from bandung.gateway.service.query import Answer, Planned
+from bandung.gateway.service.dry_run import Planned
+from bandung.gateway.service.query import Answer
 from bandung.gateway.service.training import StepAnswer
 from bandung.gateway.store.system import SystemClock, SystemRandomness
 from tests.support.builders import NOW, an_agreement, an_epoch
@@ -55,7 +56,14 @@ class MemoryQueries:
     stopped: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     sealed: bool = False
 
-    def plan(self, principal: Principal, request: Any, exchange: str) -> Planned:
+    def plan(
+        self,
+        principal: Principal,
+        request: Any,
+        exchange: str,
+        parameters: tuple[str, ...] = (),
+        nano_rho: int | None = None,
+    ) -> Planned:
         text = request if isinstance(request, str) else request.dataset
         if "refused" in text:
             raise Refusal(ErrorKind.UNKNOWN_COLUMN, "Asked for: nope.", position=(1, 8), private=SECRET)
@@ -63,10 +71,30 @@ class MemoryQueries:
             raise Refusal(ErrorKind.SYNTAX)
         if "broken" in text:
             raise RuntimeError(SECRET)
-        return Planned(SCHEMA, ("region",) * text.count("?"), 1, 499, "persons@1", "test-1")
+        return Planned(
+            schema=SCHEMA,
+            parameters=("region",) * text.count("?"),
+            cost={"tables": 1},
+            left={"tables": 499},
+            epoch="persons@1",
+            agreement="test-1",
+            agreement_version=1,
+            purpose="tests",
+            policy="table-builder",
+            cells=2,
+            bytes_about=1600,
+            released=False,
+            noise={"count": {"variance": 2.5}},
+        )
 
     def answer(
-        self, principal: Principal, request: Any, parameters: tuple[str, ...], exchange: str, stop: Stop
+        self,
+        principal: Principal,
+        request: Any,
+        parameters: tuple[str, ...],
+        exchange: str,
+        stop: Stop,
+        nano_rho: int | None = None,
     ) -> Answer:
         self.asked.append((principal.uri, request, parameters, exchange))
         planned = self.plan(principal, request, exchange)
@@ -83,6 +111,7 @@ class MemoryQueries:
             "bandung.policy": "table-builder",
             "bandung.noise": json.dumps({"count": {"variance": 2.5}}),
             "bandung.cost": json.dumps({"tables": 1}),
+            "bandung.left": json.dumps({"tables": 499}),
             "bandung.release": RECEIPT.id,
             "bandung.receipt": RECEIPT.id,
         }

@@ -7,16 +7,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from bandung.gateway.domain.noise import FORMS, Noise, variance
+
 STATUS_COLUMNS = ("OBS_STATUS", "CONF_STATUS")
 """Columns of a release that say why a value is absent; they are neither dimensions nor statistics."""
-
-_NOISE_FORMS = (
-    "variance",
-    "standard_error_max",
-    "standard_error_max_times_count",
-    "standard_error_max_times_contributors",
-)
-"""What a country may publish of a statistic's noise."""
 
 Cell = tuple[str, ...]
 """A code for each dimension of a table."""
@@ -38,7 +32,7 @@ class Answered:
 
     member: str
     table: pa.Table
-    noise: Mapping[str, Mapping[str, float]]
+    noise: Noise
     columns: Mapping[str, str]
     epoch: str
     receipt: str
@@ -76,7 +70,7 @@ class Answered:
     def states_noise(self, statistic: str) -> bool:
         """Tell whether anything that can be understood is published about the noise on a column."""
         stated = self.noise.get(self.columns.get(statistic, statistic), {})
-        return not stated.keys().isdisjoint(_NOISE_FORMS)
+        return not stated.keys().isdisjoint(FORMS)
 
     def noise_variance(self, statistic: str) -> float:
         """Return the variance of the noise on a count, or the largest that it can have on a sum.
@@ -84,8 +78,10 @@ class Answered:
         Raises:
             KeyError: the column is a mean, whose noise depends on the cell.
         """
-        noise = self.noise_of(statistic)
-        return noise["variance"] if "variance" in noise else noise["standard_error_max"] ** 2
+        found = variance(self.noise_of(statistic))
+        if found is None:
+            raise KeyError(statistic)
+        return found
 
     def noise_variances(self, statistic: str) -> list[float | None]:
         """Return, for each row, the variance of the noise on a column, or the largest that it can have.
@@ -93,12 +89,10 @@ class Answered:
         The error of a mean shrinks with the number of its contributors: it is known where the answer counts them.
         """
         noise = self.noise_of(statistic)
-        if not noise.keys().isdisjoint(("variance", "standard_error_max")):
-            return [self.noise_variance(statistic)] * len(self.table)
-        error = noise.get("standard_error_max_times_count")
-        if error is None or self.count is None:
+        counts = self.table[self.count].to_pylist() if self.count else [None] * len(self.table)
+        if FORMS[-1] in noise:
             return [None] * len(self.table)
-        return [(error / count) ** 2 if count else None for count in self.table[self.count].to_pylist()]
+        return [variance(noise, count) for count in counts]
 
     @property
     def _values(self) -> tuple[str, ...]:

@@ -58,7 +58,20 @@ def _table(request: TableRequest) -> query_pb2.TableRequest:
 def plan(message: query_pb2.PlanResponse) -> Plan:
     """Return what a question would give and cost."""
     schema = pa.ipc.read_schema(pa.py_buffer(message.schema))
-    return Plan(schema, message.charge, message.quota_left, message.epoch, message.agreement)
+    return Plan(
+        schema,
+        message.epoch,
+        message.agreement,
+        message.agreement_version,
+        message.purpose,
+        message.policy,
+        dict(message.cost),
+        dict(message.left),
+        message.cells,
+        message.bytes_about,
+        message.released,
+        {held.statistic: dict(held.published) for held in message.noise},
+    )
 
 
 def result(message: query_pb2.QueryResponse, exchange: str) -> Result:
@@ -72,7 +85,8 @@ def result(message: query_pb2.QueryResponse, exchange: str) -> Result:
         metadata.get("bandung.epoch", ""),
         metadata.get("bandung.policy", ""),
         json.loads(metadata.get("bandung.noise", "{}")),
-        json.loads(metadata.get("bandung.cost", "{}")).get("tables", 0),
+        json.loads(metadata.get("bandung.cost", "{}")),
+        json.loads(metadata.get("bandung.left", "{}")),
         metadata.get("bandung.receipt", ""),
         metadata.get("bandung.release", ""),
         exchange,

@@ -77,22 +77,23 @@ class GatewayClient:
         response = self._connection.repeatedly(self._catalogue.ListDatasets, request)
         return tuple(_read(convert.dataset, message) for message in response.datasets)
 
-    def plan(self, request: str | TableRequest) -> Plan:
-        """Return what SQL or a typed request would give and cost; nothing is executed."""
-        message = query_pb2.PlanRequest(**convert.asked(request))
+    def plan(self, request: str | TableRequest, parameters: Sequence[str] = (), nano_rho: int = 0) -> Plan:
+        """Return what SQL or a typed request would give and cost; nothing is executed. Arguments as for `query`."""
+        message = query_pb2.PlanRequest(**convert.asked(request), parameters=parameters, nano_rho=nano_rho)
         return _read(convert.plan, self._connection.repeatedly(self._queries.Plan, message))
 
-    def query(self, sql: str, parameters: Sequence[str] = ()) -> Result:
+    def query(self, sql: str, parameters: Sequence[str] = (), nano_rho: int = 0) -> Result:
         """Answer one SQL statement.
 
         Args:
             parameters: codes for its placeholders, in order.
+            nano_rho: what the table may spend of a privacy budget, in 10^-9 of rho; 0 for what the policy says.
         """
-        return self._answer(sql, parameters)
+        return self._answer(sql, parameters, nano_rho)
 
-    def table(self, request: TableRequest) -> Result:
-        """Answer one typed request."""
-        return self._answer(request, ())
+    def table(self, request: TableRequest, nano_rho: int = 0) -> Result:
+        """Answer one typed request; `nano_rho` as for `query`."""
+        return self._answer(request, (), nano_rho)
 
     def agreements(self) -> tuple[Agreement, ...]:
         """Return the agreements that name the caller; all of them to staff of the country."""
@@ -163,8 +164,8 @@ class GatewayClient:
         response = self._connection.repeatedly(self._ledger.GetHead, ledger_pb2.GetHeadRequest())
         return Head(response.size, response.root.hex(), response.checkpoint)
 
-    def _answer(self, request: str | TableRequest, parameters: Sequence[str]) -> Result:
-        message = query_pb2.QueryRequest(**convert.asked(request), parameters=parameters)
+    def _answer(self, request: str | TableRequest, parameters: Sequence[str], nano_rho: int) -> Result:
+        message = query_pb2.QueryRequest(**convert.asked(request), parameters=parameters, nano_rho=nano_rho)
         exchange_id = exchange()
         response = self._connection.repeatedly(self._queries.Query, message, exchange_id)
         return _read(lambda message: convert.result(message, exchange_id), response)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from bandung.gateway.domain.job import Decision
+    from bandung.gateway.domain.noise import Noise
     from bandung.gateway.domain.plan import Statistic
 
 
@@ -94,15 +95,28 @@ class Plan:
     """What a question would give and cost.
 
     Attributes:
-        charge: tables that would be charged; 0 if the answer is already released.
-        quota_left: tables left to the caller for this epoch.
+        agreement: id, version and purpose of the agreement that covers the question.
+        policy: public name of the release policy.
+        cost: what would be charged, by unit (`tables`, `nano_rho`); 0 if the answer is already released. Empty while
+            parameters are unbound, and so is all that follows but `left`.
+        left: what the caller may still spend, by unit.
+        cells: rows of the answer before LIMIT.
+        bytes_about: size of the answer, roughly.
+        noise: per statistic, what will be published of the noise.
     """
 
     schema: pa.Schema
-    charge: int
-    quota_left: int
     epoch: str
     agreement: str
+    agreement_version: int
+    purpose: str
+    policy: str
+    cost: Mapping[str, int]
+    left: Mapping[str, int]
+    cells: int
+    bytes_about: int
+    released: bool
+    noise: Noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +126,8 @@ class Result:
     Attributes:
         table: schema metadata as over Flight SQL.
         noise: per statistic, what the published noise implies.
-        tables_charged: to the caller's quota; 0 for a repeat.
+        cost: what was charged, by unit (`tables`, `nano_rho`); 0 for a repeat.
+        left: what the caller may still spend, by unit.
         receipt: of this answer's ledger entry.
         release: of the ledger entry that first released this table.
         exchange: id under which both sides record the exchange.
@@ -123,8 +138,9 @@ class Result:
     member: str
     epoch: str
     policy: str
-    noise: Mapping[str, Mapping[str, float]]
-    tables_charged: int
+    noise: Noise
+    cost: Mapping[str, int]
+    left: Mapping[str, int]
     receipt: str
     release: str
     exchange: str

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
     from bandung.connectors.base import Measure as SourceMeasure
     from bandung.gateway.domain.dataset import Epoch
+    from bandung.gateway.domain.noise import Noise
 
-__all__ = ["protect", "uncertified"]
+__all__ = ["protect", "published_noise", "uncertified"]
 
 NORMAL, SUPPRESSED = "A", "Q"
 """SDMX code list CL_OBS_STATUS: normal value; missing value, suppressed."""
@@ -76,7 +77,7 @@ def protect(checked: CheckedPlan, epoch: Epoch, raw: Raw, dataset_key: bytes) ->
             columns[statistic.name] = sums[measure.name]
         else:
             columns[statistic.name] = protector.mean(sums[measure.name], measure)
-    return Release(_table(checked, columns), _noise(checked.plan.statistics, epoch))
+    return Release(_table(checked, columns), published_noise(checked.plan.statistics, epoch))
 
 
 class _Protector:
@@ -139,7 +140,8 @@ def _table(checked: CheckedPlan, columns: Mapping[str, _Column]) -> pa.Table:
     )
 
 
-def _noise(statistics: tuple[Statistic, ...], epoch: Epoch) -> Mapping[str, Mapping[str, float]]:
+def published_noise(statistics: tuple[Statistic, ...], epoch: Epoch) -> Noise:
+    """Return what is published of the noise on each statistic; it depends on declarations alone."""
     return {statistic.name: _noise_of(statistic, epoch) for statistic in statistics}
 
 

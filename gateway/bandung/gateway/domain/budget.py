@@ -18,3 +18,26 @@ class Charge:
     scope: str
     amount: int
     cap: int
+
+    @property
+    def unit(self) -> str:
+        """What is counted: the first part of the scope (`tables`, `steps`, `nano_rho`)."""
+        return self.scope.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a scope may be charged in all, and has been.
+
+    Attributes:
+        spent: in the scope's own whole unit.
+    """
+
+    scope: str
+    spent: int
+    cap: int
+
+    @property
+    def left(self) -> int:
+        """What may still be charged."""
+        return max(0, self.cap - self.spent)

@@ -19,6 +19,7 @@ class EventKind(Enum):
     CALL_REFUSED = "call.refused"
     QUERY_ANSWERED = "query.answered"
     QUERY_REPEATED = "query.repeated"
+    QUERY_EXPLAINED = "query.explained"
     QUERY_REFUSED = "query.refused"
     QUERY_FAILED = "query.failed"
     JOB_PROPOSED = "job.proposed"

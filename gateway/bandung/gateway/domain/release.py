@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+    from bandung.gateway.domain.noise import Noise
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,13 +37,11 @@ class Release:
         table: the plan's dimensions (utf8), its statistics (int64 for counts, float64 else; null where
             suppressed), then `OBS_STATUS` and `CONF_STATUS` (utf8, SDMX codes). All cells of the public code
             lists, in code-list order.
-        noise: per statistic, what the published noise implies, by declarations alone: `variance` of a count;
-            `standard_error_max` of a sum; `standard_error_max_times_count` of a mean, to be divided by the cell's
-            count (`standard_error_max_times_contributors` where values may be missing).
+        noise: what is published of each statistic's noise; see `domain.noise`.
     """
 
     table: pa.Table
-    noise: Mapping[str, Mapping[str, float]]
+    noise: Noise
 
 
 @dataclass(frozen=True, slots=True, eq=False)

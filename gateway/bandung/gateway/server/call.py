@@ -19,6 +19,7 @@ class Call:
 
     Attributes:
         exchange: id that both sides record (16 bytes, hexadecimal).
+        nano_rho: what the caller lets a table spend of a privacy budget; None for what the policy says.
         stop: set by cancellation, deadline or shutdown, whichever comes first.
         cause: why `stop` was set.
         recorded: a desk has already put this call's refusal on the record.
@@ -31,6 +32,7 @@ class Call:
     stop: Stop = field(default_factory=Stop)
     cause: ErrorKind = ErrorKind.CANCELLED
     recorded: bool = False
+    nano_rho: int | None = None
 
     def give_up(self, cause: ErrorKind) -> None:
         """End the call early for this reason; the first reason counts."""

@@ -13,7 +13,8 @@ from bandung.gateway.domain.job import Decision, JobRecord, StepKind
 from bandung.gateway.domain.ledger import LedgerEntry
 from bandung.gateway.domain.plan import Statistic, StatisticKind
 from bandung.gateway.domain.policy import DifferentialPrivacy, Policy, TableBuilder, TrainingRules, kind
-from bandung.gateway.service.query import Planned, Request, TableRequest
+from bandung.gateway.service.dry_run import Planned
+from bandung.gateway.service.query import Request, TableRequest
 from bandung.gateway.service.training import StepAnswer, StepRequest
 from bandung.gateway.v1 import agreement_pb2, catalogue_pb2, ledger_pb2, query_pb2, training_pb2
 
@@ -73,10 +74,17 @@ def plan_response(planned: Planned) -> query_pb2.PlanResponse:
     """Return what a request would give and cost."""
     return query_pb2.PlanResponse(
         schema=planned.schema.serialize().to_pybytes(),
-        charge=planned.charge,
-        quota_left=planned.quota_left,
         epoch=planned.epoch,
         agreement=planned.agreement,
+        agreement_version=planned.agreement_version,
+        purpose=planned.purpose,
+        policy=planned.policy,
+        cost=planned.cost,
+        left=planned.left,
+        cells=planned.cells or 0,
+        bytes_about=planned.bytes_about or 0,
+        released=planned.released,
+        noise=[query_pb2.StatisticNoise(statistic=name, published=held) for name, held in planned.noise.items()],
     )
 
 

@@ -36,6 +36,8 @@ from bandung.gateway.service.ports import Randomness
 
 _LOG = logging.getLogger(__name__)
 _EXCHANGE = re.compile(r"[0-9a-f]{32}")
+_NANO_RHO = re.compile(r"[1-9][0-9]{0,14}")
+_FORMS = {_EXCHANGE: "32 lower-case hexadecimal digits", _NANO_RHO: "a whole number from 1, of at most 15 digits"}
 _STRANGER_LOG_EVERY_S = 1.0
 
 Record = Callable[[str, Refusal, str, str], None]
@@ -130,7 +132,9 @@ class Door(grpc.GenericRpcHandler):
         try:
             principal = self._principal(context)
             call = Call(principal, _printable(method), exchange, context)
-            exchange = call.exchange = _exchange(context) or exchange
+            exchange = call.exchange = _sent(context, "bandung-exchange", _EXCHANGE) or exchange
+            nano_rho = _sent(context, "bandung-nano-rho", _NANO_RHO)
+            call.nano_rho = int(nano_rho) if nano_rho else None
             self._patience.check(principal.uri)
             check_access(method, principal, self._trust_domain)
             context.set_trailing_metadata((("bandung-exchange", exchange),))
@@ -264,12 +268,13 @@ def _stream(rpc: Rpc, requests: Iterator[bytes], call: Call) -> Iterator[Any]:
             yield rpc.parse(request)
 
 
-def _exchange(context: grpc.ServicerContext) -> str | None:
-    sent = [value for key, value in context.invocation_metadata() if key == "bandung-exchange"]
+def _sent(context: grpc.ServicerContext, name: str, form: re.Pattern[str]) -> str | None:
+    """The value of a header of ours, if the client sent it."""
+    sent = [value for key, value in context.invocation_metadata() if key == name]
     if not sent:
         return None
-    if len(sent) > 1 or not isinstance(sent[0], str) or not _EXCHANGE.fullmatch(sent[0]):
-        raise Refusal(ErrorKind.BAD_REQUEST, "bandung-exchange must be 32 lower-case hexadecimal digits.")
+    if len(sent) > 1 or not isinstance(sent[0], str) or not form.fullmatch(sent[0]):
+        raise Refusal(ErrorKind.BAD_REQUEST, f"{name} must be {_FORMS[form]}.")
     return sent[0]
 
 

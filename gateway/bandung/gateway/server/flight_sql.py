@@ -20,17 +20,31 @@ from bandung.gateway.server.flight_pb.flight_pb2 import FlightData
 from bandung.gateway.server.frames import parameters, schema_message
 from bandung.gateway.server.handles import Handle, Purpose, Sealer
 from bandung.gateway.server.sql_metadata import COMMANDS
-from bandung.gateway.service.query import Answer, Planned, Request
+from bandung.gateway.service.dry_run import Planned
+from bandung.gateway.service.query import Answer, Request
 
 _PACKAGE = "arrow.flight.protocol.sql."
 _TYPE_URL = f"type.googleapis.com/{_PACKAGE}"
 
 
 class _Queries(Protocol):
-    def plan(self, principal: Principal, request: Request, exchange: str) -> Planned: ...
+    def plan(
+        self,
+        principal: Principal,
+        request: Request,
+        exchange: str,
+        parameters: tuple[str, ...] = (),
+        nano_rho: int | None = None,
+    ) -> Planned: ...
 
     def answer(
-        self, principal: Principal, request: Request, parameters: tuple[str, ...], exchange: str, stop: Stop
+        self,
+        principal: Principal,
+        request: Request,
+        parameters: tuple[str, ...],
+        exchange: str,
+        stop: Stop,
+        nano_rho: int | None = None,
     ) -> Answer: ...
 
 
@@ -48,7 +62,8 @@ class Ready:
         announced: the schema goes into `FlightInfo`. Not for a prepared statement: its client knows the fields from
             the preparation, and ADBC would take the announced schema for the sent one, whose metadata (noise, cost,
             receipt) are known only when the answer is.
-        price: JSON for `FlightInfo.app_metadata`: charge, quota left, epoch, agreement; empty for metadata commands.
+        price: JSON for `FlightInfo.app_metadata`: cost and what is left, by unit, epoch, agreement; empty for metadata
+            commands.
     """
 
     schema: pa.Schema
@@ -76,7 +91,8 @@ class FlightSql:
         if name == "CommandStatementQuery":
             return self._plan_statement(_statement(sql.CommandStatementQuery.FromString(value)), call)
         if name == "CommandPreparedStatementQuery":
-            planned = self._plan(self._prepared(value, call).sql, call)
+            handle = self._prepared(value, call)
+            planned = self._plan(handle.sql, call, handle.parameters or ())
             return Ready(planned.schema, command, _price(planned), announced=False)
         metadata = COMMANDS.get(name)
         if metadata is None:
@@ -136,14 +152,16 @@ class FlightSql:
         ticket = _packed("TicketStatementQuery", sql.TicketStatementQuery(statement_handle=sealed))
         return Ready(planned.schema, ticket, _price(planned))
 
-    def _plan(self, statement: str, call: Call) -> Planned:
+    def _plan(self, statement: str, call: Call, bound: tuple[str, ...] = ()) -> Planned:
         with call.desk_records():
-            return self._queries.plan(call.principal, statement, call.exchange)
+            return self._queries.plan(call.principal, statement, call.exchange, bound, call.nano_rho)
 
     def _answer(self, handle: Handle, call: Call) -> pa.Table:
         bound = handle.parameters or ()
         with call.desk_records():
-            return self._queries.answer(call.principal, handle.sql, bound, call.exchange, call.stop).table
+            return self._queries.answer(
+                call.principal, handle.sql, bound, call.exchange, call.stop, call.nano_rho
+            ).table
 
     def _prepared(self, value: bytes, call: Call) -> Handle:
         sealed = sql.CommandPreparedStatementQuery.FromString(value).prepared_statement_handle
@@ -158,8 +176,8 @@ def _statement(message: Any) -> str:
 
 def _price(planned: Planned) -> bytes:
     price = {
-        "charge": planned.charge,
-        "quota_left": planned.quota_left,
+        "cost": dict(planned.cost),
+        "left": dict(planned.left),
         "epoch": planned.epoch,
         "agreement": planned.agreement,
     }

@@ -13,7 +13,8 @@ from bandung.gateway.domain.ledger import LedgerEntry, Receipt
 from bandung.gateway.domain.party import Principal
 from bandung.gateway.server import convert
 from bandung.gateway.server.call import Call
-from bandung.gateway.service.query import Answer, Planned, Request
+from bandung.gateway.service.dry_run import Planned
+from bandung.gateway.service.query import Answer, Request
 from bandung.gateway.service.training import StepAnswer, StepRequest
 from bandung.gateway.v1 import agreement_pb2, catalogue_pb2, ledger_pb2, query_pb2, training_pb2
 
@@ -49,10 +50,23 @@ class CatalogueService:
 
 
 class _Queries(Protocol):
-    def plan(self, principal: Principal, request: Request, exchange: str) -> Planned: ...
+    def plan(
+        self,
+        principal: Principal,
+        request: Request,
+        exchange: str,
+        parameters: tuple[str, ...] = (),
+        nano_rho: int | None = None,
+    ) -> Planned: ...
 
     def answer(
-        self, principal: Principal, request: Request, parameters: tuple[str, ...], exchange: str, stop: Stop
+        self,
+        principal: Principal,
+        request: Request,
+        parameters: tuple[str, ...],
+        exchange: str,
+        stop: Stop,
+        nano_rho: int | None = None,
     ) -> Answer: ...
 
 
@@ -64,15 +78,18 @@ class QueryService:
 
     def Plan(self, request: query_pb2.PlanRequest, call: Call) -> query_pb2.PlanResponse:  # noqa: N802
         """See `query.proto`."""
-        asked = convert.request(request)
+        asked, bound = convert.request(request), tuple(request.parameters)
         with call.desk_records():
-            return convert.plan_response(self._queries.plan(call.principal, asked, call.exchange))
+            planned = self._queries.plan(call.principal, asked, call.exchange, bound, request.nano_rho or None)
+        return convert.plan_response(planned)
 
     def Query(self, request: query_pb2.QueryRequest, call: Call) -> query_pb2.QueryResponse:  # noqa: N802
         """See `query.proto`."""
         asked, bound = convert.request(request), tuple(request.parameters)
         with call.desk_records():
-            answer = self._queries.answer(call.principal, asked, bound, call.exchange, call.stop)
+            answer = self._queries.answer(
+                call.principal, asked, bound, call.exchange, call.stop, request.nano_rho or None
+            )
         return convert.query_response(answer.table)
 
 

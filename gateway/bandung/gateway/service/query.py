@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
-from bandung.gateway.disclosure.table_builder import protect, uncertified
 from bandung.gateway.domain.decision import Permit, authorise
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.ledger import AlreadyAnswered, Commit, EventKind, Receipt, StoredAnswer
 from bandung.gateway.domain.policy import kind
-from bandung.gateway.domain.release import Raw, Release
 from bandung.gateway.planning.bind import bind
-from bandung.gateway.planning.check import CheckedPlan, check, source_query
+from bandung.gateway.planning.check import CheckedPlan, check
 from bandung.gateway.planning.present import present, result_schema
 from bandung.gateway.planning.request import plan_table
 from bandung.gateway.planning.sql import plan_sql
 from bandung.gateway.planning.touches import touches
-from bandung.gateway.service.charges import charges
+from bandung.gateway.service.charges import charges, together
+from bandung.gateway.service.dry_run import Planned, bytes_about
+from bandung.gateway.service.execution import execute, expected_noise
 from bandung.gateway.service.record import Attempt, Recorder
 from bandung.gateway.service.statements import StatementCache
 
 if TYPE_CHECKING:
     from bandung.connectors.base import Stop
+    from bandung.gateway.domain.budget import Charge
     from bandung.gateway.domain.dataset import Epoch
     from bandung.gateway.domain.party import Principal
     from bandung.gateway.domain.plan import Plan, Statement, Statistic
+    from bandung.gateway.domain.release import Release
     from bandung.gateway.service.ports import Agreements, Clock, Epochs, Ledger, Secrets
 
 
@@ -47,31 +50,13 @@ Request = str | TableRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """What a request would give and cost; nothing was executed.
-
-    Attributes:
-        schema: of the answer, fields as they will be sent.
-        parameters: the column that each placeholder is compared with.
-        charge: tables that would be charged: 0 if the answer is already released.
-        quota_left: tables left to the caller for this epoch.
-    """
-
-    schema: pa.Schema
-    parameters: tuple[str, ...]
-    charge: int
-    quota_left: int
-    epoch: str
-    agreement: str
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """A released table and the receipt of its record.
 
     The schema metadata holds `bandung.member`, `bandung.epoch`, `bandung.policy`, `bandung.noise` (JSON, by name in
-    the release), `bandung.columns` (JSON: which of those names each column shows), `bandung.cost` (JSON: tables
-    charged), `bandung.release` (receipt of the first answer to this plan) and `bandung.receipt` (receipt of this one).
+    the release), `bandung.columns` (JSON: which of those names each column shows), `bandung.cost` (JSON: what was
+    charged, by unit), `bandung.left` (JSON: what the caller may still spend, by unit), `bandung.release` (receipt of
+    the first answer to this plan) and `bandung.receipt` (receipt of this one).
     """
 
     table: pa.Table
@@ -95,6 +80,20 @@ class _Permitted:
     statement: Statement
     epoch: Epoch
     permit: Permit
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """A released table whose record is durable.
+
+    Attributes:
+        first: receipt of the entry that released the table; `receipt` is of this answer's own.
+    """
+
+    content: bytes
+    charged: tuple[Charge, ...]
+    first: Receipt
+    receipt: Receipt
 
 
 class QueryDesk:
@@ -122,46 +121,56 @@ class QueryDesk:
         self._recorder = Recorder(ledger, clock, EventKind.QUERY_REFUSED, EventKind.QUERY_FAILED)
         self._statements = StatementCache(statements_max)
 
-    def plan(self, principal: Principal, request: Request, exchange: str) -> Planned:
+    def plan(
+        self,
+        principal: Principal,
+        request: Request,
+        exchange: str,
+        parameters: tuple[str, ...] = (),
+        nano_rho: int | None = None,
+    ) -> Planned:
         """Plan, authorise and price a request without executing it.
+
+        Args:
+            parameters: none yet, or all.
+            nano_rho: what a table may spend under a policy with a privacy budget; None for what the policy says.
 
         Raises:
             Refusal: as `answer` would, as far as that does not need the parameters; on the record.
         """
         with self._recorder.attempt(principal.uri, exchange):
             permitted = self._permit(principal, request, exchange)
-            statement, epoch = permitted.statement, permitted.epoch
-            released = False
-            if not statement.parameters:
-                plan = check(bind(statement, epoch, ()), epoch).plan
-                released = self._ledger.answer(_key(plan)) is not None
-            return Planned(
-                schema=result_schema(statement, epoch),
-                parameters=statement.parameters,
-                charge=0 if released else 1,
-                quota_left=min(self._ledger.remaining(c.scope, c.cap) for c in charges(epoch, permitted.permit, 0)),
-                epoch=epoch.id,
-                agreement=permitted.permit.agreement,
-            )
+            bound = len(parameters) == len(permitted.statement.parameters)
+            plans = self._checked(permitted, parameters, nano_rho) if bound else ()
+            return self._planned(permitted, plans)
 
     def answer(
-        self, principal: Principal, request: Request, parameters: tuple[str, ...], exchange: str, stop: Stop
+        self,
+        principal: Principal,
+        request: Request,
+        parameters: tuple[str, ...],
+        exchange: str,
+        stop: Stop,
+        nano_rho: int | None = None,
     ) -> Answer:
         """Answer a request; the record is durable before this returns.
+
+        Args:
+            nano_rho: as for `plan`.
 
         Raises:
             Refusal: on the record, with the charge kept if execution had begun.
         """
         with self._recorder.attempt(principal.uri, exchange) as attempt:
             permitted = self._permit(principal, request, exchange)
-            checked = check(bind(permitted.statement, permitted.epoch, parameters), permitted.epoch)
+            (checked,) = self._checked(permitted, parameters, nano_rho)
             stored = self._ledger.answer(_key(checked.plan))
             if stored is not None:
-                return self._repeat(permitted, checked.plan, stored)
+                return self._present(permitted, self._repeat(permitted, checked.plan, stored))
             try:
-                return self._release(permitted, checked, attempt, stop)
+                return self._present(permitted, self._release(permitted, checked, attempt, stop))
             except AlreadyAnswered as simultaneous:
-                return self._repeat(permitted, checked.plan, simultaneous.stored)
+                return self._present(permitted, self._repeat(permitted, checked.plan, simultaneous.stored))
 
     def record_refusal(self, principal_uri: str, refusal: Refusal, exchange: str, method: str) -> None:
         """Record a refusal that the server itself decided (method denied, bad handle, too many calls)."""
@@ -185,6 +194,41 @@ class QueryDesk:
     def _authorised(self, principal: Principal, statement: Statement, epoch: Epoch) -> Permit:
         return authorise(principal, touches(statement, epoch), self._agreements.all(), self._clock.now())
 
+    def _checked(
+        self, permitted: _Permitted, parameters: tuple[str, ...], nano_rho: int | None
+    ) -> tuple[CheckedPlan, ...]:
+        epoch = permitted.epoch
+        return (check(bind(permitted.statement, epoch, parameters, nano_rho), epoch),)
+
+    def _planned(self, permitted: _Permitted, plans: tuple[CheckedPlan, ...]) -> Planned:
+        statement, epoch, permit = permitted.statement, permitted.epoch, permitted.permit
+        fresh = [checked for checked in plans if self._ledger.answer(_key(checked.plan)) is None]
+        scopes = charges(epoch, permit, None)
+        owed = together([scopes, *(charges(epoch, permit, checked.plan) for checked in fresh)])
+        return Planned(
+            schema=result_schema(statement, epoch),
+            parameters=statement.parameters,
+            cost=_by_unit(owed) if plans else {},
+            left=self._left(scopes),
+            epoch=epoch.id,
+            agreement=permit.agreement,
+            agreement_version=permit.agreement_version,
+            purpose=permit.purpose,
+            policy=kind(epoch.dataset.policy),
+            cells=sum(len(checked.keys) for checked in plans) if plans else None,
+            bytes_about=bytes_about(plans, len(statement.statistics)) if plans else None,
+            released=bool(plans) and not fresh,
+            noise=expected_noise(plans[0], epoch) if plans else {},
+        )
+
+    def _left(self, scopes: tuple[Charge, ...]) -> dict[str, int]:
+        """What may still be spent, by unit: the least that any scope leaves."""
+        left: dict[str, int] = {}
+        for charge in scopes:
+            here = self._ledger.remaining(charge.scope, charge.cap)
+            left[charge.unit] = min(here, left.get(charge.unit, here))
+        return left
+
     def _still(self, permitted: _Permitted) -> _Permitted:
         """Look again before an answer is released: what stopped while the source worked must not leave."""
         name = permitted.epoch.dataset.name
@@ -192,8 +236,8 @@ class QueryDesk:
             raise Refusal(ErrorKind.UNKNOWN_DATASET, f"Asked for: {name}.")
         return replace(permitted, permit=self._authorised(permitted.principal, permitted.statement, permitted.epoch))
 
-    def _release(self, permitted: _Permitted, checked: CheckedPlan, attempt: Attempt, stop: Stop) -> Answer:
-        owed = charges(permitted.epoch, permitted.permit, checked.plan.nano_rho)
+    def _release(self, permitted: _Permitted, checked: CheckedPlan, attempt: Attempt, stop: Stop) -> _Recorded:
+        owed = charges(permitted.epoch, permitted.permit, checked.plan)
         attempt.begin(owed, self._ledger)
         content = _encode(self._execute(permitted.epoch, checked, stop))
         permitted = self._still(permitted)
@@ -201,41 +245,44 @@ class QueryDesk:
         event = self._recorder.event(EventKind.QUERY_ANSWERED, permitted.principal.uri, permitted.exchange, body)
         stored = StoredAnswer(_key(checked.plan), checked.plan.digest, content)
         receipt = self._ledger.commit(Commit(event, owed, stored))
-        return self._present(permitted, content, tables=1, first=receipt, receipt=receipt)
+        attempt.settle()
+        return _Recorded(content, owed, receipt, receipt)
 
-    def _repeat(self, permitted: _Permitted, plan: Plan, stored: StoredAnswer) -> Answer:
+    def _repeat(self, permitted: _Permitted, plan: Plan, stored: StoredAnswer) -> _Recorded:
         body = {**_body(permitted, plan), "answer": hashlib.sha256(stored.content).hexdigest()}
         event = self._recorder.event(EventKind.QUERY_REPEATED, permitted.principal.uri, permitted.exchange, body)
         receipt = self._ledger.commit(Commit(event))
-        return self._present(permitted, stored.content, tables=0, first=stored.receipt or receipt, receipt=receipt)
+        return _Recorded(stored.content, (), stored.receipt or receipt, receipt)
 
     def _execute(self, epoch: Epoch, checked: CheckedPlan, stop: Stop) -> Release:
-        source = self._epochs.open(epoch)
-        cells = source.cells(source_query(checked, epoch), stop)
-        closer_look = uncertified(checked, epoch, cells)
-        contributions = source.contributions(closer_look, stop) if closer_look else None
-        return protect(checked, epoch, Raw(cells, contributions), self._secrets.dataset_key(epoch.dataset.name))
+        key = self._secrets.dataset_key(epoch.dataset.name)
+        return execute(checked, epoch, self._epochs.open(epoch), key, stop)
 
-    def _present(
-        self, permitted: _Permitted, content: bytes, *, tables: int, first: Receipt, receipt: Receipt
-    ) -> Answer:
-        release = pa.ipc.open_stream(content).read_all()
+    def _present(self, permitted: _Permitted, recorded: _Recorded) -> Answer:
+        release = pa.ipc.open_stream(recorded.content).read_all()
         table = present(release, permitted.statement, permitted.epoch)
+        scopes = charges(permitted.epoch, permitted.permit, None)
         metadata = {
             **(release.schema.metadata or {}),
             "bandung.member": self._member,
             "bandung.epoch": permitted.epoch.id,
             "bandung.policy": kind(permitted.epoch.dataset.policy),
             "bandung.columns": json.dumps({o.alias: o.source for o in permitted.statement.presentation.outputs}),
-            "bandung.cost": json.dumps({"tables": tables}),
-            "bandung.release": first.id,
-            "bandung.receipt": receipt.id,
+            "bandung.cost": json.dumps(_by_unit(together([scopes, recorded.charged]))),
+            "bandung.left": json.dumps(self._left(scopes)),
+            "bandung.release": recorded.first.id,
+            "bandung.receipt": recorded.receipt.id,
         }
-        return Answer(table.replace_schema_metadata(metadata), receipt)
+        return Answer(table.replace_schema_metadata(metadata), recorded.receipt)
 
 
 def _key(plan: Plan) -> str:
     return f"plan/{plan.digest}"
+
+
+def _by_unit(owed: tuple[Charge, ...]) -> Mapping[str, int]:
+    """What is charged, by unit: the same amount goes to every scope of a unit."""
+    return {charge.unit: charge.amount for charge in owed}
 
 
 def _body(permitted: _Permitted, plan: Plan) -> dict[str, object]:

@@ -34,6 +34,10 @@ class Attempt:
             raise Refusal(ErrorKind.QUOTA_EXHAUSTED)
         self.charges = charges
 
+    def settle(self) -> None:
+        """Note that the charges are durable: they are owed no more."""
+        self.charges = ()
+
 
 @dataclass(frozen=True, slots=True)
 class Recorder:

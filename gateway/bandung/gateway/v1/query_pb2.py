@@ -24,13 +24,19 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62\x61ndung/gateway/v1/query.proto\x12\x12\x62\x61ndung.gateway.v1\"\x91\x01\n\x0cTableRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x10\n\x08group_by\x18\x02 \x03(\t\x12+\n\x07\x66ilters\x18\x03 \x03(\x0b\x32\x1a.bandung.gateway.v1.Filter\x12\x31\n\nstatistics\x18\x04 \x03(\x0b\x32\x1d.bandung.gateway.v1.Statistic\"&\n\x06\x46ilter\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\"\x99\x01\n\tStatistic\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\".bandung.gateway.v1.Statistic.Kind\x12\x0f\n\x07measure\x18\x02 \x01(\t\"I\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_COUNT\x10\x01\x12\x0c\n\x08KIND_SUM\x10\x02\x12\r\n\tKIND_MEAN\x10\x03\"Z\n\x0bPlanRequest\x12\r\n\x03sql\x18\x01 \x01(\tH\x00\x12\x31\n\x05table\x18\x02 \x01(\x0b\x32 .bandung.gateway.v1.TableRequestH\x00\x42\t\n\x07request\"d\n\x0cPlanResponse\x12\x0e\n\x06schema\x18\x01 \x01(\x0c\x12\x0e\n\x06\x63harge\x18\x02 \x01(\r\x12\x12\n\nquota_left\x18\x03 \x01(\r\x12\r\n\x05\x65poch\x18\x04 \x01(\t\x12\x11\n\tagreement\x18\x05 \x01(\t\"o\n\x0cQueryRequest\x12\r\n\x03sql\x18\x01 \x01(\tH\x00\x12\x31\n\x05table\x18\x02 \x01(\x0b\x32 .bandung.gateway.v1.TableRequestH\x00\x12\x12\n\nparameters\x18\x03 \x03(\tB\t\n\x07request\"\x1e\n\rQueryResponse\x12\r\n\x05table\x18\x01 \x01(\x0c\x32\xa7\x01\n\x0cQueryService\x12I\n\x04Plan\x12\x1f.bandung.gateway.v1.PlanRequest\x1a .bandung.gateway.v1.PlanResponse\x12L\n\x05Query\x12 .bandung.gateway.v1.QueryRequest\x1a!.bandung.gateway.v1.QueryResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62\x61ndung/gateway/v1/query.proto\x12\x12\x62\x61ndung.gateway.v1\"\x91\x01\n\x0cTableRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x10\n\x08group_by\x18\x02 \x03(\t\x12+\n\x07\x66ilters\x18\x03 \x03(\x0b\x32\x1a.bandung.gateway.v1.Filter\x12\x31\n\nstatistics\x18\x04 \x03(\x0b\x32\x1d.bandung.gateway.v1.Statistic\"&\n\x06\x46ilter\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\"\x99\x01\n\tStatistic\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\".bandung.gateway.v1.Statistic.Kind\x12\x0f\n\x07measure\x18\x02 \x01(\t\"I\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_COUNT\x10\x01\x12\x0c\n\x08KIND_SUM\x10\x02\x12\r\n\tKIND_MEAN\x10\x03\"\x80\x01\n\x0bPlanRequest\x12\r\n\x03sql\x18\x01 \x01(\tH\x00\x12\x31\n\x05table\x18\x02 \x01(\x0b\x32 .bandung.gateway.v1.TableRequestH\x00\x12\x12\n\nparameters\x18\x03 \x03(\t\x12\x10\n\x08nano_rho\x18\x04 \x01(\x04\x42\t\n\x07request\"\xbf\x03\n\x0cPlanResponse\x12\x0e\n\x06schema\x18\x01 \x01(\x0c\x12\r\n\x05\x65poch\x18\x04 \x01(\t\x12\x11\n\tagreement\x18\x05 \x01(\t\x12\x19\n\x11\x61greement_version\x18\x06 \x01(\r\x12\x0f\n\x07purpose\x18\x07 \x01(\t\x12\x0e\n\x06policy\x18\x08 \x01(\t\x12\x38\n\x04\x63ost\x18\t \x03(\x0b\x32*.bandung.gateway.v1.PlanResponse.CostEntry\x12\x38\n\x04left\x18\n \x03(\x0b\x32*.bandung.gateway.v1.PlanResponse.LeftEntry\x12\r\n\x05\x63\x65lls\x18\x0b \x01(\x04\x12\x13\n\x0b\x62ytes_about\x18\x0c \x01(\x04\x12\x10\n\x08released\x18\r \x01(\x08\x12\x31\n\x05noise\x18\x0e \x03(\x0b\x32\".bandung.gateway.v1.StatisticNoise\x1a+\n\tCostEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a+\n\tLeftEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01J\x04\x08\x02\x10\x03J\x04\x08\x03\x10\x04\"\x9b\x01\n\x0eStatisticNoise\x12\x11\n\tstatistic\x18\x01 \x01(\t\x12\x44\n\tpublished\x18\x02 \x03(\x0b\x32\x31.bandung.gateway.v1.StatisticNoise.PublishedEntry\x1a\x30\n\x0ePublishedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x81\x01\n\x0cQueryRequest\x12\r\n\x03sql\x18\x01 \x01(\tH\x00\x12\x31\n\x05table\x18\x02 \x01(\x0b\x32 .bandung.gateway.v1.TableRequestH\x00\x12\x12\n\nparameters\x18\x03 \x03(\t\x12\x10\n\x08nano_rho\x18\x04 \x01(\x04\x42\t\n\x07request\"\x1e\n\rQueryResponse\x12\r\n\x05table\x18\x01 \x01(\x0c\x32\xa7\x01\n\x0cQueryService\x12I\n\x04Plan\x12\x1f.bandung.gateway.v1.PlanRequest\x1a .bandung.gateway.v1.PlanResponse\x12L\n\x05Query\x12 .bandung.gateway.v1.QueryRequest\x1a!.bandung.gateway.v1.QueryResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bandung.gateway.v1.query_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_PLANRESPONSE_COSTENTRY']._loaded_options = None
+  _globals['_PLANRESPONSE_COSTENTRY']._serialized_options = b'8\001'
+  _globals['_PLANRESPONSE_LEFTENTRY']._loaded_options = None
+  _globals['_PLANRESPONSE_LEFTENTRY']._serialized_options = b'8\001'
+  _globals['_STATISTICNOISE_PUBLISHEDENTRY']._loaded_options = None
+  _globals['_STATISTICNOISE_PUBLISHEDENTRY']._serialized_options = b'8\001'
   _globals['_TABLEREQUEST']._serialized_start=55
   _globals['_TABLEREQUEST']._serialized_end=200
   _globals['_FILTER']._serialized_start=202
@@ -39,14 +45,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATISTIC']._serialized_end=396
   _globals['_STATISTIC_KIND']._serialized_start=323
   _globals['_STATISTIC_KIND']._serialized_end=396
-  _globals['_PLANREQUEST']._serialized_start=398
-  _globals['_PLANREQUEST']._serialized_end=488
-  _globals['_PLANRESPONSE']._serialized_start=490
-  _globals['_PLANRESPONSE']._serialized_end=590
-  _globals['_QUERYREQUEST']._serialized_start=592
-  _globals['_QUERYREQUEST']._serialized_end=703
-  _globals['_QUERYRESPONSE']._serialized_start=705
-  _globals['_QUERYRESPONSE']._serialized_end=735
-  _globals['_QUERYSERVICE']._serialized_start=738
-  _globals['_QUERYSERVICE']._serialized_end=905
+  _globals['_PLANREQUEST']._serialized_start=399
+  _globals['_PLANREQUEST']._serialized_end=527
+  _globals['_PLANRESPONSE']._serialized_start=530
+  _globals['_PLANRESPONSE']._serialized_end=977
+  _globals['_PLANRESPONSE_COSTENTRY']._serialized_start=877
+  _globals['_PLANRESPONSE_COSTENTRY']._serialized_end=920
+  _globals['_PLANRESPONSE_LEFTENTRY']._serialized_start=922
+  _globals['_PLANRESPONSE_LEFTENTRY']._serialized_end=965
+  _globals['_STATISTICNOISE']._serialized_start=980
+  _globals['_STATISTICNOISE']._serialized_end=1135
+  _globals['_STATISTICNOISE_PUBLISHEDENTRY']._serialized_start=1087
+  _globals['_STATISTICNOISE_PUBLISHEDENTRY']._serialized_end=1135
+  _globals['_QUERYREQUEST']._serialized_start=1138
+  _globals['_QUERYREQUEST']._serialized_end=1267
+  _globals['_QUERYRESPONSE']._serialized_start=1269
+  _globals['_QUERYRESPONSE']._serialized_end=1299
+  _globals['_QUERYSERVICE']._serialized_start=1302
+  _globals['_QUERYSERVICE']._serialized_end=1469
 # @@protoc_insertion_point(module_scope)

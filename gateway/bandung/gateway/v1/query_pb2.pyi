@@ -46,36 +46,85 @@ class Statistic(_message.Message):
     def __init__(self, kind: _Optional[_Union[Statistic.Kind, str]] = ..., measure: _Optional[str] = ...) -> None: ...
 
 class PlanRequest(_message.Message):
-    __slots__ = ("sql", "table")
-    SQL_FIELD_NUMBER: _ClassVar[int]
-    TABLE_FIELD_NUMBER: _ClassVar[int]
-    sql: str
-    table: TableRequest
-    def __init__(self, sql: _Optional[str] = ..., table: _Optional[_Union[TableRequest, _Mapping]] = ...) -> None: ...
-
-class PlanResponse(_message.Message):
-    __slots__ = ("schema", "charge", "quota_left", "epoch", "agreement")
-    SCHEMA_FIELD_NUMBER: _ClassVar[int]
-    CHARGE_FIELD_NUMBER: _ClassVar[int]
-    QUOTA_LEFT_FIELD_NUMBER: _ClassVar[int]
-    EPOCH_FIELD_NUMBER: _ClassVar[int]
-    AGREEMENT_FIELD_NUMBER: _ClassVar[int]
-    schema: bytes
-    charge: int
-    quota_left: int
-    epoch: str
-    agreement: str
-    def __init__(self, schema: _Optional[bytes] = ..., charge: _Optional[int] = ..., quota_left: _Optional[int] = ..., epoch: _Optional[str] = ..., agreement: _Optional[str] = ...) -> None: ...
-
-class QueryRequest(_message.Message):
-    __slots__ = ("sql", "table", "parameters")
+    __slots__ = ("sql", "table", "parameters", "nano_rho")
     SQL_FIELD_NUMBER: _ClassVar[int]
     TABLE_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    NANO_RHO_FIELD_NUMBER: _ClassVar[int]
     sql: str
     table: TableRequest
     parameters: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, sql: _Optional[str] = ..., table: _Optional[_Union[TableRequest, _Mapping]] = ..., parameters: _Optional[_Iterable[str]] = ...) -> None: ...
+    nano_rho: int
+    def __init__(self, sql: _Optional[str] = ..., table: _Optional[_Union[TableRequest, _Mapping]] = ..., parameters: _Optional[_Iterable[str]] = ..., nano_rho: _Optional[int] = ...) -> None: ...
+
+class PlanResponse(_message.Message):
+    __slots__ = ("schema", "epoch", "agreement", "agreement_version", "purpose", "policy", "cost", "left", "cells", "bytes_about", "released", "noise")
+    class CostEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class LeftEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    AGREEMENT_FIELD_NUMBER: _ClassVar[int]
+    AGREEMENT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_ABOUT_FIELD_NUMBER: _ClassVar[int]
+    RELEASED_FIELD_NUMBER: _ClassVar[int]
+    NOISE_FIELD_NUMBER: _ClassVar[int]
+    schema: bytes
+    epoch: str
+    agreement: str
+    agreement_version: int
+    purpose: str
+    policy: str
+    cost: _containers.ScalarMap[str, int]
+    left: _containers.ScalarMap[str, int]
+    cells: int
+    bytes_about: int
+    released: bool
+    noise: _containers.RepeatedCompositeFieldContainer[StatisticNoise]
+    def __init__(self, schema: _Optional[bytes] = ..., epoch: _Optional[str] = ..., agreement: _Optional[str] = ..., agreement_version: _Optional[int] = ..., purpose: _Optional[str] = ..., policy: _Optional[str] = ..., cost: _Optional[_Mapping[str, int]] = ..., left: _Optional[_Mapping[str, int]] = ..., cells: _Optional[int] = ..., bytes_about: _Optional[int] = ..., released: _Optional[bool] = ..., noise: _Optional[_Iterable[_Union[StatisticNoise, _Mapping]]] = ...) -> None: ...
+
+class StatisticNoise(_message.Message):
+    __slots__ = ("statistic", "published")
+    class PublishedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    STATISTIC_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHED_FIELD_NUMBER: _ClassVar[int]
+    statistic: str
+    published: _containers.ScalarMap[str, float]
+    def __init__(self, statistic: _Optional[str] = ..., published: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class QueryRequest(_message.Message):
+    __slots__ = ("sql", "table", "parameters", "nano_rho")
+    SQL_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    NANO_RHO_FIELD_NUMBER: _ClassVar[int]
+    sql: str
+    table: TableRequest
+    parameters: _containers.RepeatedScalarFieldContainer[str]
+    nano_rho: int
+    def __init__(self, sql: _Optional[str] = ..., table: _Optional[_Union[TableRequest, _Mapping]] = ..., parameters: _Optional[_Iterable[str]] = ..., nano_rho: _Optional[int] = ...) -> None: ...
 
 class QueryResponse(_message.Message):
     __slots__ = ("table",)
