@@ -1,18 +1,106 @@
 """Averaging: ask for the same count many times, or in many equivalent ways, and take the mean of the answers.
 
-Noise that is drawn anew for each question shrinks with the square root of their number. Here it is fixed by the
-records themselves, so every repeat brings the same number. The control draws anew, by changing the dataset's key.
+Noise that is drawn anew for each question shrinks with the square root of their number (Denning, Secure statistical
+databases with random sample queries, ACM TODS 5(3), 1980). Here it is fixed by the records themselves, so every repeat
+and every rewriting brings the same number. Equivalent partitions are another matter: a count is also the sum of any
+finer table, each of whose cells has a noise of its own (Asghar, Kaafar: Averaging attacks on bounded noise-based
+disclosure control algorithms, PoPETs 2020(2), arXiv:1902.06414). The attacker knows all of a village but its elder.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bandung.gateway.domain.dataset import Epoch
+from tests.support import town
+from tests.support.attacking import (
+    CONTROL_MIN,
+    POLICIES,
+    WEAKENED,
+    Analysts,
+    Ground,
+    advantage,
+    cannot_promise,
+    standard_error,
+)
 from tests.support.builders import an_epoch
 from tests.support.protection import KEY, release_of, rows_of
+
+KNOWN = town.VILLAGERS + 1
+WRITINGS = [
+    "SELECT village, COUNT(*) FROM {t} GROUP BY village",
+    "SELECT village, COUNT(*) AS n FROM {t} GROUP BY 1 ORDER BY n DESC",
+    "select t.village, count(*) from main.{t} as t group by all -- again",
+]
+"""The same table, hence one plan, one release and one charge."""
+MORE = "SELECT village, COUNT(*), SUM(income) FROM {t} GROUP BY village"
+"""Another plan, which counts the same records again."""
+PARTITIONS = [
+    ("", ("",)),
+    ("sex", ("F", "M")),
+    ("ill", ("N", "Y")),
+    ("trade", ("farm", "fish")),
+]
+"""What adds up to everybody in a village, the smith being known."""
+
+
+def test_repeats_and_rewritings_bring_the_same_answer(ground: Ground, analysts: Analysts, policy: str) -> None:
+    table = ground.publish(f"averaging {policy}", town.rows, town.COLUMNS, POLICIES[policy])
+    answers = [analysts.numbers(sql.format(t=table)) for sql in WRITINGS for _ in range(5)]
+    assert len(answers[0]) == town.VILLAGES
+    assert all(answer == answers[0] for answer in answers)
+
+
+def mean_of_repeats(analysts: Analysts, table: str) -> np.ndarray:
+    answers = [analysts.numbers(sql.format(t=table)) for sql in WRITINGS]
+    answers += [{str(row["village"]): row["count(*)"] for row in analysts.table(MORE.format(t=table))}]
+    return np.mean([[answer[village] for village in town.NAMES] for answer in answers], axis=0) - KNOWN
+
+
+def test_the_mean_of_repeats_and_rewritings_knows_no_more_than_one_answer(
+    ground: Ground, analysts: Analysts, policy: str
+) -> None:
+    """Knowing everybody else, one count tells as much as the chance that its noise is 0, which is 0.25."""
+    table = ground.publish(f"averaging {policy}", town.rows, town.COLUMNS, POLICIES[policy])
+    found = advantage(mean_of_repeats(analysts, table) >= 0.5, town.ELDERS)
+    assert found <= ground.most(policy, table, town.ELDERS) + standard_error(town.ELDERS)
+
+
+def where(column: str, code: str) -> str:
+    return f"WHERE {column} = '{code}'" if column else ""
+
+
+def mean_of_partitions(analysts: Analysts, table: str) -> np.ndarray:
+    """Estimates of whether the elder is there, each weighted by the number of noises in it."""
+    estimates, weights = [], []
+    for column, codes in PARTITIONS:
+        parts = [
+            analysts.numbers(f"SELECT village, COUNT(*) FROM {table} {where(column, code)} GROUP BY village")
+            for code in codes
+        ]
+        known = KNOWN - (1 if column == "trade" else 0)
+        estimates.append([sum(part.get(v, 0.0) for part in parts) - known for v in town.NAMES])
+        weights.append(1 / len(codes))
+    return np.average(estimates, axis=0, weights=weights)
+
+
+def test_the_mean_of_equivalent_partitions_does_not_show_one_person(
+    ground: Ground, analysts: Analysts, policy: str, request: pytest.FixtureRequest
+) -> None:
+    cannot_promise(request, policy, "partitions")
+    table = ground.publish(f"averaging {policy}", town.rows, town.COLUMNS, POLICIES[policy])
+    found = advantage(mean_of_partitions(analysts, table) >= 0.5, town.ELDERS)
+    assert found <= ground.most(policy, table, town.ELDERS)
+
+
+def test_control_without_noise_one_answer_shows_the_person(ground: Ground, policy: str) -> None:
+    table = ground.publish(f"averaging {policy} weakened", town.rows, town.COLUMNS, WEAKENED[policy])
+    for attack in (mean_of_repeats, mean_of_partitions):
+        assert advantage(attack(ground.analysts(1), table) >= 0.5, town.ELDERS) >= CONTROL_MIN
+
 
 EPOCH = an_epoch()
 TRUTH = 60

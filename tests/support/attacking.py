@@ -1,0 +1,297 @@
+"""What an attack needs: a real gateway, populations with planted secrets, analysts who pool answers, an advantage.
+
+An attack is code that asks a gateway over Flight SQL and says yes or no about persons whose secrets the test planted.
+Its *advantage* is |P(yes | secret 1) - P(yes | secret 0)|: 0 if it learned nothing, 1 if it learned everything. The
+same code runs against each release policy as a custodian gets it, and against that policy weakened as far as a
+declaration can go, where it must succeed: otherwise the attack, not the protection, was at fault.
+
+The keys of the datasets that are attacked follow from their names, so what `table-builder` answers is the same in every
+run; noise of `differential-privacy` is drawn anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import sqrt
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.flight as fl
+import pytest
+
+from bandung.gateway.cli.agreement_file import everything
+from bandung.gateway.domain.dataset import Epoch
+from bandung.gateway.server.door import Limits
+from tests.support.clients import a_command, a_flight_client
+from tests.support.gateway import OPERATOR, Gateway, a_gateway
+from tests.support.pki import real_now
+from tests.support.sources import write_file
+
+POLICIES: dict[str, dict[str, Any]] = {
+    "table-builder": {"kind": "table-builder"},
+}
+"""The policies that answer analysts' own questions, with their defaults."""
+
+WEAKENED: dict[str, dict[str, Any]] = {
+    "table-builder": {
+        "kind": "table-builder",
+        "min_units": 3,
+        "p_percent": 0.001,
+        "dominance_n": 1,
+        "dominance_k_percent": 99.99,
+        "variables_max": 6,
+        "mean_cell_min": 1,
+        "noise_max": 1,
+        "noise_variance": 1e-9,
+        "noise_js": 0,
+        "sum_noise": 1e-9,
+        "tables_per_analyst": 100_000,
+        "tables_per_dataset": 100_000,
+    },
+}
+"""The same policies, weakened as far as a declaration is allowed to."""
+
+BINARY_MAX = 0.25
+"""Most advantage of an attack on one yes or no of one person."""
+ORACLE_MAX = 0.45
+"""Most advantage of a single one-bit oracle out of dozens; what is above 0 is the chance of noise."""
+RECONSTRUCTION_MAX = 0.1
+"""Most advantage in naming a secret of everybody, over guessing."""
+CONTROL_MIN = 0.9
+"""Least advantage of an attack on a weakened policy."""
+
+
+CANNOT_PROMISE = {
+    "partitions": "Equivalent partitions average the noise away: a count, and the sums of finer tables over the same"
+    " records, carry a noise of their own each.",
+    "equality": "The same records always get the same noise, so two equal answers say that two groups are the same.",
+    "threshold": "Whether a cell is shown depends on its true number of units: whoever knows all but one of them learns"
+    " whether that one is there.",
+}
+"""What `table-builder` does not promise. `docs/trust-model.md` says it in these words, and the attacks that succeed
+because of it are expected to."""
+
+_PLENTY = 10**15
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a question brought.
+
+    Attributes:
+        rows: of the answer, empty if it was refused.
+        refusal: the whole public text of the refusal, or nothing.
+        planned: the refusal came from planning, before any data were touched.
+        seconds: until the answer or the refusal had come.
+    """
+
+    rows: tuple[dict[str, Any], ...] = ()
+    refusal: str = ""
+    planned: bool = False
+    seconds: float = 0.0
+
+    @property
+    def code(self) -> str:
+        """Of the refusal, for instance `B202`; empty if there is an answer."""
+        return self.refusal[:4]
+
+
+class Analysts:
+    """Analysts with certificates of their own who take turns and pool what they hear."""
+
+    def __init__(self, gateway: Gateway, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        files = [gateway.identity(f"analyst/{name}") for name in names]
+        self._clients = [a_flight_client(gateway.address, gateway.idn.ca, each) for each in files]
+        self._turns = itertools.cycle(self._clients)
+
+    def ask(self, sql: str) -> Heard:
+        """Ask by Flight SQL; whoever's turn it is."""
+        client = next(self._turns)
+        descriptor = fl.FlightDescriptor.for_command(a_command("CommandStatementQuery", query=sql))
+        planned, begun = True, time.monotonic()
+        try:
+            info = client.get_flight_info(descriptor)
+            planned = False
+            rows = tuple(client.do_get(info.endpoints[0].ticket).read_all().to_pylist())
+            return Heard(rows, seconds=time.monotonic() - begun)
+        except (pa.ArrowException, fl.FlightError, OSError, KeyError) as error:
+            return Heard(refusal=public_text(error), planned=planned, seconds=time.monotonic() - begun)
+
+    def table(self, sql: str) -> tuple[dict[str, Any], ...]:
+        """Ask what must be answered.
+
+        Raises:
+            AssertionError: it was refused; then nothing about an attack was shown.
+        """
+        heard = self.ask(sql)
+        assert not heard.refusal, f"{sql}: {heard.refusal}"
+        return heard.rows
+
+    def numbers(self, sql: str) -> dict[str, float]:
+        """Ask for one number by at most one dimension; what is withheld or refused is not there."""
+        cells = (list(row.values())[:-2] for row in self.ask(sql).rows)
+        return {str(key[0]) if key else "": float(number) for *key, number in cells if number is not None}
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+
+
+@dataclass
+class Ground:
+    """A running gateway on which populations are published and attacked."""
+
+    gateway: Gateway
+    _published: dict[str, Epoch] = field(default_factory=dict[str, Epoch])
+    _analysts: dict[tuple[str, ...], Analysts] = field(default_factory=dict[tuple[str, ...], Analysts])
+
+    def analysts(self, count: int) -> Analysts:
+        """One analyst, or several who collude."""
+        names = ("ani", "budi", "dewi", "eka")[:count]
+        if names not in self._analysts:
+            self._analysts[names] = Analysts(self.gateway, names)
+        return self._analysts[names]
+
+    def publish(
+        self,
+        name: str,
+        rows: Callable[[], pa.Table] | pa.Table,
+        columns: Mapping[str, Any],
+        policy: Mapping[str, Any],
+        **unit: Any,
+    ) -> str:
+        """Publish rows under a policy, once for each name; return the dataset's SQL name.
+
+        Args:
+            unit: of the declaration, by default the column `person` with one row for each.
+        """
+        sql_name = name.replace("-", "_").replace(" ", "_")
+        if sql_name not in self._published:
+            self._published[sql_name] = self.publish_now(
+                sql_name, rows() if callable(rows) else rows, columns, policy, **unit
+            )
+        return sql_name
+
+    def publish_now(
+        self, name: str, rows: pa.Table, columns: Mapping[str, Any], policy: Mapping[str, Any], **unit: Any
+    ) -> Epoch:
+        """Publish an epoch, and agree that analysts may put it to every use."""
+        self._fix_key(name)
+        write_file(rows, self.gateway.directory / f"{name}.parquet")
+        epoch = self.gateway.publish_document(
+            {
+                "dataset": {
+                    "name": name,
+                    "title": name,
+                    "description": "A population with planted secrets.",
+                    "licence": "CC0-1.0",
+                    "country": "IDN",
+                    "period": "2026",
+                },
+                "source": {"connector": "files", "relation": f"{name}.parquet"},
+                "unit": {"name": "person", "column": "person", "rows_max": 1, **unit},
+                "columns": columns,
+                "policy": policy,
+            }
+        )
+        self._agree(epoch)
+        return epoch
+
+    def _agree(self, epoch: Epoch) -> None:
+        gateway, name = self.gateway, epoch.dataset.name
+        after = real_now().replace(year=real_now().year + 1, month=1, day=1)
+        principals = (gateway.idn.uri("analyst/*"),)
+        if epoch.number == 1:
+            agreement = everything(f"attack-on-{name}".replace("_", "-"), "attacks", principals, [epoch.dataset], after)
+            gateway.desk.put(OPERATOR, agreement, "tests", "ab" * 16)
+
+    def _fix_key(self, name: str) -> None:
+        secrets = self.gateway.directory / "secrets"
+        path = secrets / f"dataset-{name}.key"
+        if not path.exists():
+            path.touch(0o600)
+            path.write_bytes(hashlib.sha256(name.encode()).digest())
+
+    def most(self, policy: str, name: str, truth: Sequence[bool] | np.ndarray) -> float:
+        """The most advantage that a policy leaves to a binary attack on a dataset, given what was spent of it.
+
+        Under rho-zCDP the Gaussian mechanism's hypothesis test has advantage 2 Phi(sqrt(2 rho) / 2) - 1 (Dong, Roth,
+        Su: Gaussian Differential Privacy, 2022, with mu = sqrt(2 rho)).
+        """
+        if policy != "differential-privacy":
+            return BINARY_MAX
+        rho = self.spent(f"nano_rho/{name}") / 1e9
+        return 2 * NormalDist().cdf(sqrt(2 * rho) / 2) - 1 + 3 * standard_error(truth)
+
+    def spent(self, scope: str) -> int:
+        """What was charged to a scope."""
+        return _PLENTY - self.gateway.ledger.remaining(scope, _PLENTY)
+
+    def close(self) -> None:
+        for analysts in self._analysts.values():
+            analysts.close()
+
+
+@contextmanager
+def a_ground(directory: Path) -> Iterator[Ground]:
+    """Run a gateway that listens to any number of refused questions."""
+    with a_gateway(directory, limits=Limits(deadline_max_s=60, refusals_per_minute_max=1_000_000)) as gateway:
+        ground = Ground(gateway)
+        try:
+            yield ground
+        finally:
+            ground.close()
+
+
+def public_text(error: BaseException) -> str:
+    """The gateway's own words in a client's exception, without what the client adds to them."""
+    text = str(error)
+    begin = min((at for at in (text.find(f"B{hundred}") for hundred in range(1, 6)) if at >= 0), default=0)
+    return text[begin:].split(". gRPC client debug context", 1)[0].split(". Detail:", 1)[0].strip()
+
+
+def advantage(said: Sequence[bool] | np.ndarray, truth: Sequence[bool] | np.ndarray) -> float:
+    """|P(yes | 1) - P(yes | 0)| over persons of whom the attack said yes or no.
+
+    Raises:
+        AssertionError: nobody, or everybody, has the secret, so nothing is measured.
+    """
+    answers, secrets = np.asarray(said, dtype=bool), np.asarray(truth, dtype=bool)
+    assert 0 < secrets.sum() < len(secrets)
+    return abs(float(answers[secrets].mean() - answers[~secrets].mean()))
+
+
+def standard_error(truth: Sequence[bool] | np.ndarray) -> float:
+    """The largest standard error of an advantage that was measured on these persons."""
+    secrets = np.asarray(truth, dtype=bool)
+    return sqrt(0.25 / secrets.sum() + 0.25 / (~secrets).sum())
+
+
+def cannot_promise(request: pytest.FixtureRequest, policy: str, what: str) -> None:
+    """Expect the attack of this test to succeed against `table-builder`, and to fail against any other policy."""
+    if policy == "table-builder":
+        request.applymarker(pytest.mark.xfail(strict=True, reason=CANNOT_PROMISE[what], raises=AssertionError))
+
+
+def codes(values: Sequence[str]) -> list[dict[str, str]]:
+    """A code list."""
+    return [{"code": value} for value in values]
+
+
+def dimension(values: Sequence[str], **changes: Any) -> dict[str, Any]:
+    """A declared dimension whose codes are their own values."""
+    return {"role": "dimension", "codes": codes(values), **changes}
+
+
+def measure(least: float, greatest: float, **changes: Any) -> dict[str, Any]:
+    """A declared measure."""
+    return {"role": "measure", "range": [least, greatest], **changes}
