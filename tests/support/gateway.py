@@ -26,6 +26,7 @@ from bandung.gateway.server.door import Limits
 from bandung.gateway.server.listener import Desks, Server, ServerConfig, serve
 from bandung.gateway.server.trust import TrustStore
 from bandung.gateway.service.agreements import AgreementDesk
+from bandung.gateway.service.budget import BudgetDesk
 from bandung.gateway.service.catalogue import CatalogueDesk
 from bandung.gateway.service.ports import Cells
 from bandung.gateway.service.publish_dataset import PublishDataset
@@ -211,6 +212,7 @@ def a_gateway(
             secrets=opened.secrets,
             clock=clock,
         )
+        budgets = BudgetDesk(idn.trust_domain, shown, agreements, opened.ledger)
         listener = idn.issue("gateway", hosts=LOOPBACK)
         config = ServerConfig(
             listen="localhost:0",
@@ -223,7 +225,7 @@ def a_gateway(
             limits=limits or Limits(deadline_max_s=30),
             **changes,
         )
-        server = serve(config, Desks(queries, shown, desk, training, opened.ledger), clock, randomness)
+        server = serve(config, Desks(queries, budgets, shown, desk, training, opened.ledger), clock, randomness)
         publisher = PublishDataset(sources, catalogue, snapshots, opened.secrets, clock, randomness)
         try:
             yield Gateway(

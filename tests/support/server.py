@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from bandung.connectors.base import Stop
 from bandung.gateway.domain.agreement import Agreement, AgreementState
+from bandung.gateway.domain.budget import Account
 from bandung.gateway.domain.dataset import Epoch
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.job import Decision, Family, Job, JobRecord, SignedJob, StepKind, Term
@@ -23,6 +24,7 @@ from bandung.gateway.domain.party import Principal
 from bandung.gateway.domain.release import ReleasedVector
 from bandung.gateway.server.door import Limits
 from bandung.gateway.server.listener import Desks, Server, ServerConfig, serve
+from bandung.gateway.service.budget import DatasetBudget
 from bandung.gateway.service.dry_run import Planned
 from bandung.gateway.service.query import Answer
 from bandung.gateway.service.training import StepAnswer
@@ -129,6 +131,14 @@ class MemoryQueries:
             done.wait(30)
         self.stopped.release()
         raise Refusal(ErrorKind.CANCELLED)
+
+
+class MemoryBudgets:
+    """One account of whoever asks."""
+
+    def show(self, principal: Principal) -> tuple[DatasetBudget, ...]:
+        account = Account(f"tables/persons@1/{principal.uri}", 3, 500)
+        return (DatasetBudget("persons@1", "table-builder", (account,)),)
 
 
 @dataclass
@@ -284,7 +294,7 @@ def a_node(
         trust_fresh_s=0.0,
         **changes,
     )
-    desks = desks or Desks(queries, MemoryCatalogue(), agreements, training, MemoryLedger())  # type: ignore[arg-type]
+    desks = desks or Desks(queries, MemoryBudgets(), MemoryCatalogue(), agreements, training, MemoryLedger())  # type: ignore[arg-type]
     server = serve(config, desks, SystemClock(), SystemRandomness())
     try:
         yield Node(server, directory, idn, bgd, listener, queries, agreements, training)

@@ -213,6 +213,7 @@ def _keep_current(stores: Stores, epochs: OpenEpochs, stop: threading.Event) -> 
 def _desks(stores: Stores, epochs: OpenEpochs) -> Desks:
     from bandung.gateway.server.listener import Desks
     from bandung.gateway.server.trust import TrustStore
+    from bandung.gateway.service.budget import BudgetDesk
     from bandung.gateway.service.catalogue import CatalogueDesk
     from bandung.gateway.service.query import QueryDesk
     from bandung.gateway.service.training import TrainingDesk
@@ -231,6 +232,7 @@ def _desks(stores: Stores, epochs: OpenEpochs) -> Desks:
             secrets=stores.secrets,
             clock=stores.clock,
         ),
+        budgets=BudgetDesk(member.trust_domain, catalogue, stores.agreements, stores.ledger),
         catalogue=catalogue,
         agreements=agreement_desk(stores),
         training=TrainingDesk(

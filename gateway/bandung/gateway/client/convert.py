@@ -7,8 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from bandung.gateway.client.values import Column, Dataset, Entry, JobStatus, Plan, Policy, Result, TableRequest
+from bandung.gateway.client.values import Budget, Column, Dataset, Entry, JobStatus, Plan, Policy, Result, TableRequest
 from bandung.gateway.domain.agreement import Agreement, AgreementState, Grant, Use
+from bandung.gateway.domain.budget import Account
 from bandung.gateway.domain.job import Decision, StepKind
 from bandung.gateway.v1 import agreement_pb2, catalogue_pb2, ledger_pb2, query_pb2, training_pb2
 
@@ -72,6 +73,12 @@ def plan(message: query_pb2.PlanResponse) -> Plan:
         message.released,
         {held.statistic: dict(held.published) for held in message.noise},
     )
+
+
+def budget(message: query_pb2.DatasetBudget) -> Budget:
+    """Return what was spent of a dataset's quotas and budgets."""
+    accounts = (Account(account.scope, account.spent, account.cap) for account in message.accounts)
+    return Budget(message.epoch, message.policy, tuple(accounts))
 
 
 def result(message: query_pb2.QueryResponse, exchange: str) -> Result:

@@ -12,7 +12,17 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from bandung.gateway.client import convert
 from bandung.gateway.client.connection import Connection, Identity, exchange
 from bandung.gateway.client.errors import GatewayError
-from bandung.gateway.client.values import Dataset, Entry, Head, JobStatus, Plan, Result, StepResult, TableRequest
+from bandung.gateway.client.values import (
+    Budget,
+    Dataset,
+    Entry,
+    Head,
+    JobStatus,
+    Plan,
+    Result,
+    StepResult,
+    TableRequest,
+)
 from bandung.gateway.domain.agreement import Agreement, AgreementState
 from bandung.gateway.domain.job import Decision, StepKind
 from bandung.gateway.v1 import (
@@ -94,6 +104,11 @@ class GatewayClient:
     def table(self, request: TableRequest, nano_rho: int = 0) -> Result:
         """Answer one typed request; `nano_rho` as for `query`."""
         return self._answer(request, (), nano_rho)
+
+    def budgets(self) -> tuple[Budget, ...]:
+        """Return what was spent of quotas and budgets: the caller's own, or everything to staff of the country."""
+        response = self._connection.repeatedly(self._queries.ShowBudget, query_pb2.ShowBudgetRequest())
+        return tuple(_read(convert.budget, message) for message in response.datasets)
 
     def agreements(self) -> tuple[Agreement, ...]:
         """Return the agreements that name the caller; all of them to staff of the country."""

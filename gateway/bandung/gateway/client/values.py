@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from bandung.gateway.domain.budget import Account
     from bandung.gateway.domain.job import Decision
     from bandung.gateway.domain.noise import Noise
     from bandung.gateway.domain.plan import Statistic
@@ -117,6 +118,19 @@ class Plan:
     bytes_about: int
     released: bool
     noise: Noise
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A dataset's accounts, as far as the caller may see them.
+
+    Attributes:
+        policy: public name of the release policy.
+    """
+
+    epoch: str
+    policy: str
+    accounts: tuple[Account, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from bandung.gateway.domain.job import Decision, JobRecord, StepKind
 from bandung.gateway.domain.ledger import LedgerEntry
 from bandung.gateway.domain.plan import Statistic, StatisticKind
 from bandung.gateway.domain.policy import DifferentialPrivacy, Policy, TableBuilder, TrainingRules, kind
+from bandung.gateway.service.budget import DatasetBudget
 from bandung.gateway.service.dry_run import Planned
 from bandung.gateway.service.query import Request, TableRequest
 from bandung.gateway.service.training import StepAnswer, StepRequest
@@ -94,6 +95,20 @@ def query_response(table: pa.Table) -> query_pb2.QueryResponse:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return query_pb2.QueryResponse(table=sink.getvalue().to_pybytes())
+
+
+def budget_response(budgets: tuple[DatasetBudget, ...]) -> query_pb2.ShowBudgetResponse:
+    """Return what was spent of quotas and budgets."""
+    return query_pb2.ShowBudgetResponse(
+        datasets=[
+            query_pb2.DatasetBudget(
+                epoch=budget.epoch,
+                policy=budget.policy,
+                accounts=[query_pb2.Account(scope=a.scope, spent=a.spent, cap=a.cap) for a in budget.accounts],
+            )
+            for budget in budgets
+        ]
+    )
 
 
 def dataset(epoch: Epoch) -> catalogue_pb2.Dataset:

@@ -27,6 +27,7 @@ from bandung.gateway.v1 import agreement_pb2, catalogue_pb2, ledger_pb2, query_p
 
 if TYPE_CHECKING:
     from bandung.gateway.service.agreements import AgreementDesk
+    from bandung.gateway.service.budget import BudgetDesk
     from bandung.gateway.service.catalogue import CatalogueDesk
     from bandung.gateway.service.ports import Clock, Randomness
     from bandung.gateway.service.query import QueryDesk
@@ -93,6 +94,7 @@ class Desks:
     """The services behind the door."""
 
     queries: QueryDesk
+    budgets: BudgetDesk
     catalogue: CatalogueDesk
     agreements: AgreementDesk
     training: TrainingDesk
@@ -160,7 +162,7 @@ def _served(config: ServerConfig, desks: Desks, sealer: Sealer, status: _Health)
     services: list[tuple[Any, object]] = [
         (SERVICES["flight"], FlightService(config.member, commands, desks.catalogue)),
         (SERVICES["catalogue"], typed.CatalogueService(config.member, desks.catalogue)),
-        (SERVICES["query"], typed.QueryService(desks.queries)),
+        (SERVICES["query"], typed.QueryService(desks.queries, desks.budgets)),
         (SERVICES["agreement"], typed.AgreementService(desks.agreements)),
         (SERVICES["training"], typed.TrainingService(desks.training)),
         (SERVICES["ledger"], typed.LedgerService(desks.ledger)),

@@ -51,6 +51,7 @@ METHODS: Mapping[str, Access] = {
     "/bandung.gateway.v1.CatalogueService/GetDataset": LOOKING,
     "/bandung.gateway.v1.QueryService/Plan": ASKING,
     "/bandung.gateway.v1.QueryService/Query": ASKING,
+    "/bandung.gateway.v1.QueryService/ShowBudget": LOOKING,
     "/bandung.gateway.v1.AgreementService/ListAgreements": LOOKING,
     "/bandung.gateway.v1.AgreementService/PutAgreement": DECIDING,
     "/bandung.gateway.v1.AgreementService/SetAgreementState": DECIDING,

@@ -13,6 +13,7 @@ from bandung.gateway.domain.ledger import LedgerEntry, Receipt
 from bandung.gateway.domain.party import Principal
 from bandung.gateway.server import convert
 from bandung.gateway.server.call import Call
+from bandung.gateway.service.budget import DatasetBudget
 from bandung.gateway.service.dry_run import Planned
 from bandung.gateway.service.query import Answer, Request
 from bandung.gateway.service.training import StepAnswer, StepRequest
@@ -70,11 +71,16 @@ class _Queries(Protocol):
     ) -> Answer: ...
 
 
+class _Budgets(Protocol):
+    def show(self, principal: Principal) -> tuple[DatasetBudget, ...]: ...
+
+
 class QueryService:
     """Protected tables."""
 
-    def __init__(self, queries: _Queries) -> None:
+    def __init__(self, queries: _Queries, budgets: _Budgets) -> None:
         self._queries = queries
+        self._budgets = budgets
 
     def Plan(self, request: query_pb2.PlanRequest, call: Call) -> query_pb2.PlanResponse:  # noqa: N802
         """See `query.proto`."""
@@ -91,6 +97,12 @@ class QueryService:
                 call.principal, asked, bound, call.exchange, call.stop, request.nano_rho or None
             )
         return convert.query_response(answer.table)
+
+    def ShowBudget(  # noqa: N802
+        self, _request: query_pb2.ShowBudgetRequest, call: Call
+    ) -> query_pb2.ShowBudgetResponse:
+        """See `query.proto`."""
+        return convert.budget_response(self._budgets.show(call.principal))
 
 
 class _Agreements(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -16,28 +16,74 @@ if TYPE_CHECKING:
     from bandung.gateway.domain.plan import Plan
 
 
-def charges(epoch: Epoch, permit: Permit, plan: Plan | None) -> tuple[Charge, ...]:
-    """Return the charges of one table, the widest scope first; of nothing yet if there is no plan.
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """One unit that answers are charged in, and its caps; None where nothing limits that party.
+
+    Attributes:
+        scope: of the dataset or epoch as a whole; those of parties stand below it.
+        amount: what one answer costs.
+    """
+
+    scope: str
+    amount: int
+    per_dataset: int
+    per_agreement: int | None
+    per_analyst: int | None
+
+    def charges(self, agreement: str, analyst: str) -> tuple[Charge, ...]:
+        """Return the charge of every scope that an answer to this analyst falls under, the widest first."""
+        caps = (
+            (self.scope, self.per_dataset),
+            (f"{self.scope}/agreement/{agreement}", self.per_agreement),
+            (f"{self.scope}/{analyst}", self.per_analyst),
+        )
+        return tuple(Charge(scope, self.amount, cap) for scope, cap in caps if cap is not None)
+
+    def cap(self, scope: str) -> int | None:
+        """Return the cap of a scope at or below this tariff's, or None if it is of no party that is named here."""
+        party = scope.removeprefix(self.scope).removeprefix("/")
+        if not party:
+            return self.per_dataset
+        if party.startswith("spiffe://"):
+            return self.per_analyst
+        return self.per_agreement if party.startswith("agreement/") else None
+
+
+def tariffs(epoch: Epoch, plan: Plan | None) -> tuple[Tariff, ...]:
+    """Return what a table of the epoch is charged in; nothing yet if there is no plan.
 
     Distinct tables are counted for each epoch. A privacy budget belongs to the dataset whatever its epoch, since a new
     epoch may hold the same records: the cap of the dataset is the promise to respondents, the others share it out.
     """
-    analyst, policy = permit.principal.uri, epoch.dataset.policy
-    tables, nano_rho = (1, plan.nano_rho) if plan else (0, 0)
+    policy = epoch.dataset.policy
     match policy:
         case TableBuilder():
-            scope = f"tables/{epoch.id}"
-            return (
-                Charge(scope, tables, policy.tables_per_dataset),
-                Charge(f"{scope}/{analyst}", tables, policy.tables_per_analyst),
-            )
+            tables = 1 if plan else 0
+            return (Tariff(f"tables/{epoch.id}", tables, policy.tables_per_dataset, None, policy.tables_per_analyst),)
         case DifferentialPrivacy():
-            scope = f"nano_rho/{epoch.dataset.name}"
             return (
-                Charge(scope, nano_rho, policy.nano_rho_per_dataset),
-                Charge(f"{scope}/agreement/{permit.agreement}", nano_rho, policy.nano_rho_per_agreement),
-                Charge(f"{scope}/{analyst}", nano_rho, policy.nano_rho_per_analyst),
+                Tariff(
+                    f"nano_rho/{epoch.dataset.name}",
+                    plan.nano_rho if plan else 0,
+                    policy.nano_rho_per_dataset,
+                    policy.nano_rho_per_agreement,
+                    policy.nano_rho_per_analyst,
+                ),
             )
+
+
+def charges(epoch: Epoch, permit: Permit, plan: Plan | None) -> tuple[Charge, ...]:
+    """Return the charges of one table, by unit and then the widest scope first; see `tariffs`."""
+    return tuple(
+        charge for tariff in tariffs(epoch, plan) for charge in tariff.charges(permit.agreement, permit.principal.uri)
+    )
+
+
+def training_tariff(epoch: Epoch) -> Tariff:
+    """Return what a training step is charged in."""
+    rules = epoch.dataset.training
+    return Tariff(f"steps/{epoch.id}", 1, rules.steps_per_dataset, None, rules.steps_per_analyst)
 
 
 def together(several: Iterable[tuple[Charge, ...]]) -> tuple[Charge, ...]:

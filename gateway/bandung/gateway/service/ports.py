@@ -90,6 +90,10 @@ class Ledger(Protocol):
         """Return what may still be charged to the scope under this cap."""
         ...
 
+    def spent_under(self, scope: str) -> Mapping[str, int]:
+        """Return what was charged to the scope and to each one below it (`<scope>/…`), in the scopes' order."""
+        ...
+
     def entries(self, start: int, count: int) -> tuple[LedgerEntry, ...]:
         """Return entries by index, ascending."""
         ...

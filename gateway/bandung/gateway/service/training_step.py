@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bandung.gateway.domain.budget import Charge
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.job import StepKind
+from bandung.gateway.service.charges import training_tariff
 
 if TYPE_CHECKING:
     from bandung.gateway.domain.dataset import Epoch
@@ -88,10 +89,5 @@ def check_request(request: StepRequest, member: str, job: Job, epoch: Epoch) -> 
 
 def charges_of(request: StepRequest, job: Job, epoch: Epoch) -> tuple[Charge, ...]:
     """Return one step of the dataset's quota, of the author's, and of the job's own (its evaluation included)."""
-    rules = epoch.dataset.training
-    scope = f"steps/{epoch.id}"
-    return (
-        Charge(scope, 1, rules.steps_per_dataset),
-        Charge(f"{scope}/{job.author}", 1, rules.steps_per_analyst),
-        Charge(f"{scope}/job/{request.job_digest}", 1, rules.rounds_max + 1),
-    )
+    tariff, rounds = training_tariff(epoch), epoch.dataset.training.rounds_max + 1
+    return (*tariff.charges("", job.author), Charge(f"{tariff.scope}/job/{request.job_digest}", 1, rounds))

@@ -90,6 +90,16 @@ class SqlLedger:
         row = self._one(_SPENT, {"scope": scope})
         return max(0, cap - (row.spent if row else 0))
 
+    def spent_under(self, scope: str) -> dict[str, int]:
+        """Return what was charged to the scope and to each one below it, in the scopes' order."""
+        self._sequencer.check_open()
+        name = charged_scope.c.name
+        # A slash ends a scope's own name, and a zero is the next character after it.
+        below = (name == scope) | ((name > f"{scope}/") & (name < f"{scope}0"))
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(charged_scope).where(below).order_by(name)).all()
+        return {row.name: row.spent for row in rows}
+
     def entries(self, start: int, count: int) -> tuple[LedgerEntry, ...]:
         """Return up to `count` entries from index `start`, ascending."""
         self._sequencer.check_open()

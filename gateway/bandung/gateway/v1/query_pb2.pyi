@@ -131,3 +131,33 @@ class QueryResponse(_message.Message):
     TABLE_FIELD_NUMBER: _ClassVar[int]
     table: bytes
     def __init__(self, table: _Optional[bytes] = ...) -> None: ...
+
+class ShowBudgetRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ShowBudgetResponse(_message.Message):
+    __slots__ = ("datasets",)
+    DATASETS_FIELD_NUMBER: _ClassVar[int]
+    datasets: _containers.RepeatedCompositeFieldContainer[DatasetBudget]
+    def __init__(self, datasets: _Optional[_Iterable[_Union[DatasetBudget, _Mapping]]] = ...) -> None: ...
+
+class DatasetBudget(_message.Message):
+    __slots__ = ("epoch", "policy", "accounts")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    epoch: str
+    policy: str
+    accounts: _containers.RepeatedCompositeFieldContainer[Account]
+    def __init__(self, epoch: _Optional[str] = ..., policy: _Optional[str] = ..., accounts: _Optional[_Iterable[_Union[Account, _Mapping]]] = ...) -> None: ...
+
+class Account(_message.Message):
+    __slots__ = ("scope", "spent", "cap")
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    SPENT_FIELD_NUMBER: _ClassVar[int]
+    CAP_FIELD_NUMBER: _ClassVar[int]
+    scope: str
+    spent: int
+    cap: int
+    def __init__(self, scope: _Optional[str] = ..., spent: _Optional[int] = ..., cap: _Optional[int] = ...) -> None: ...

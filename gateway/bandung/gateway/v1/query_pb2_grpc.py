@@ -44,6 +44,11 @@ class QueryServiceStub:
                 request_serializer=bandung_dot_gateway_dot_v1_dot_query__pb2.QueryRequest.SerializeToString,
                 response_deserializer=bandung_dot_gateway_dot_v1_dot_query__pb2.QueryResponse.FromString,
                 _registered_method=True)
+        self.ShowBudget = channel.unary_unary(
+                '/bandung.gateway.v1.QueryService/ShowBudget',
+                request_serializer=bandung_dot_gateway_dot_v1_dot_query__pb2.ShowBudgetRequest.SerializeToString,
+                response_deserializer=bandung_dot_gateway_dot_v1_dot_query__pb2.ShowBudgetResponse.FromString,
+                _registered_method=True)
 
 
 class QueryServiceServicer:
@@ -63,6 +68,13 @@ class QueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ShowBudget(self, request, context):
+        """Shows what was spent of quotas and budgets: the caller's own, or everything to staff of the country.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QueryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -75,6 +87,11 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.Query,
                     request_deserializer=bandung_dot_gateway_dot_v1_dot_query__pb2.QueryRequest.FromString,
                     response_serializer=bandung_dot_gateway_dot_v1_dot_query__pb2.QueryResponse.SerializeToString,
+            ),
+            'ShowBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShowBudget,
+                    request_deserializer=bandung_dot_gateway_dot_v1_dot_query__pb2.ShowBudgetRequest.FromString,
+                    response_serializer=bandung_dot_gateway_dot_v1_dot_query__pb2.ShowBudgetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -131,6 +148,33 @@ class QueryService:
             '/bandung.gateway.v1.QueryService/Query',
             bandung_dot_gateway_dot_v1_dot_query__pb2.QueryRequest.SerializeToString,
             bandung_dot_gateway_dot_v1_dot_query__pb2.QueryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShowBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bandung.gateway.v1.QueryService/ShowBudget',
+            bandung_dot_gateway_dot_v1_dot_query__pb2.ShowBudgetRequest.SerializeToString,
+            bandung_dot_gateway_dot_v1_dot_query__pb2.ShowBudgetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,8 @@ class QueryServiceStub:
     """Plans and authorises without executing: schema, charge, and whether the answer is already released."""
     Query: _grpc.UnaryUnaryMultiCallable[_query_pb2.QueryRequest, _query_pb2.QueryResponse]
     """Answers one table. A repeat of the same table is free and identical, whoever asks."""
+    ShowBudget: _grpc.UnaryUnaryMultiCallable[_query_pb2.ShowBudgetRequest, _query_pb2.ShowBudgetResponse]
+    """Shows what was spent of quotas and budgets: the caller's own, or everything to staff of the country."""
 
 @_typing.type_check_only
 class QueryServiceAsyncStub(QueryServiceStub):
@@ -43,6 +45,8 @@ class QueryServiceAsyncStub(QueryServiceStub):
     """Plans and authorises without executing: schema, charge, and whether the answer is already released."""
     Query: _aio.UnaryUnaryMultiCallable[_query_pb2.QueryRequest, _query_pb2.QueryResponse]  # type: ignore[assignment]
     """Answers one table. A repeat of the same table is free and identical, whoever asks."""
+    ShowBudget: _aio.UnaryUnaryMultiCallable[_query_pb2.ShowBudgetRequest, _query_pb2.ShowBudgetResponse]  # type: ignore[assignment]
+    """Shows what was spent of quotas and budgets: the caller's own, or everything to staff of the country."""
 
 class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -60,5 +64,13 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_query_pb2.QueryResponse, _abc.Awaitable[_query_pb2.QueryResponse]]:
         """Answers one table. A repeat of the same table is free and identical, whoever asks."""
+
+    @_abc_1.abstractmethod
+    def ShowBudget(
+        self,
+        request: _query_pb2.ShowBudgetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_pb2.ShowBudgetResponse, _abc.Awaitable[_query_pb2.ShowBudgetResponse]]:
+        """Shows what was spent of quotas and budgets: the caller's own, or everything to staff of the country."""
 
 def add_QueryServiceServicer_to_server(servicer: QueryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
