@@ -170,6 +170,7 @@ def test_failures_that_together_exceed_the_quota_are_all_on_the_record(tmp_path:
         gateway.publish(policy__tables_per_analyst=1)
         gateway.agree()
         (gateway.directory / "snapshots" / "farms" / "1.duckdb").unlink()
+        gateway.identity("analyst/ani")
         both = threading.Barrier(2)
         gateway.between.meanwhile = lambda: both.wait(10)
         heard: list[str] = []
