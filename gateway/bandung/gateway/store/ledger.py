@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,6 +18,7 @@ from bandung.gateway.store.database import charged_scope, ledger_checkpoint, led
 from bandung.gateway.store.merkle import Tampered, verified_tree
 from bandung.gateway.store.record import SALT_BYTES, document_of, event_of, leaf_of
 from bandung.gateway.store.sequencer import AnswerTaken, Request, Sequencer, Write
+from bandung.gateway.store.statements import Prepared
 
 
 class SqlLedger:
@@ -36,6 +38,9 @@ class SqlLedger:
         self._randomness = randomness
         self._signer = LogSigner(f"{trust_domain}/ledger", key)
         self._sequencer = Sequencer(engine, self._signer)
+        self._answer = Prepared(engine, _answer_statement())
+        self._spent = Prepared(engine, _SPENT)
+        self._newest_checkpoint = Prepared(engine, _NEWEST_CHECKPOINT)
         try:
             with snapshot(engine) as connection:
                 verified_tree(connection, self._signer.verifier)
@@ -77,18 +82,18 @@ class SqlLedger:
 
     def answer(self, key: str) -> StoredAnswer | None:
         """Return the stored answer with the receipt of its first release, or None."""
-        row = self._one(_ANSWER, {"key": key})
+        row = self._one(self._answer, key=key)
         if row is None:
             return None
-        checkpoint = self._signer.verifier.parse(row.note)
-        leaf = leaf_of(row.salt, row.document).hex()
-        receipt = Receipt(row.entry, leaf, checkpoint.size, checkpoint.root.hex())
-        return StoredAnswer(key, row.request_digest, row.content, receipt)
+        entry, request_digest, content, salt, document, note = row
+        checkpoint = self._signer.verifier.parse(note)
+        receipt = Receipt(entry, leaf_of(salt, document).hex(), checkpoint.size, checkpoint.root.hex())
+        return StoredAnswer(key, request_digest, content, receipt)
 
     def remaining(self, scope: str, cap: int) -> int:
         """Return what may still be charged to the scope under this cap; never below zero."""
-        row = self._one(_SPENT, {"scope": scope})
-        return max(0, cap - (row.spent if row else 0))
+        row = self._one(self._spent, scope=scope)
+        return max(0, cap - (row[0] if row else 0))
 
     def spent_under(self, scope: str) -> dict[str, int]:
         """Return what was charged to the scope and to each one below it, in the scopes' order."""
@@ -118,8 +123,8 @@ class SqlLedger:
 
     def checkpoint(self) -> str:
         """Return the newest signed checkpoint (C2SP tlog-checkpoint)."""
-        row = self._one(_NEWEST_CHECKPOINT)
-        return row.note if row else self._signer.sign(Checkpoint(0, EMPTY_ROOT))
+        row = self._one(self._newest_checkpoint)
+        return row[0] if row else self._signer.sign(Checkpoint(0, EMPTY_ROOT))
 
     def verify(self) -> tuple[str, ...]:
         """Walk the whole ledger and return everything that does not hold, in words; empty if all is in order.
@@ -133,28 +138,31 @@ class SqlLedger:
         """Write what is under way, then accept nothing more."""
         self._sequencer.close()
 
-    def _one(self, statement: Any, values: dict[str, Any] | None = None) -> Any:
+    def _one(self, statement: Prepared, **values: object) -> Any:
+        """Return the first row, by the driver alone: these reads stand in the way of every call."""
         self._sequencer.check_open()
-        with self._engine.connect() as connection:
-            return connection.execute(statement, values).first()
+        with closing(self._engine.raw_connection()) as connection:
+            return statement.run(connection.cursor(), **values).fetchone()
 
 
 def _answer_statement() -> Any:
     """Select an answer with what its receipt is made of: its entry, and the checkpoint that made that durable."""
+    answer = released_answer.c
     durable = (
         select(ledger_checkpoint.c.note)
-        .where(ledger_checkpoint.c.size > released_answer.c.entry)
+        .where(ledger_checkpoint.c.size > answer.entry)
         .order_by(ledger_checkpoint.c.size)
         .limit(1)
         .scalar_subquery()
     )
     return (
-        select(released_answer, ledger_entry.c.salt, ledger_entry.c.document, durable.label("note"))
-        .join(ledger_entry, ledger_entry.c.position == released_answer.c.entry)
-        .where(released_answer.c.key == bindparam("key"))
+        select(
+            answer.entry, answer.request_digest, answer.content, ledger_entry.c.salt, ledger_entry.c.document, durable
+        )
+        .join(ledger_entry, ledger_entry.c.position == answer.entry)
+        .where(answer.key == bindparam("key"))
     )
 
 
-_ANSWER = _answer_statement()
 _SPENT = select(charged_scope.c.spent).where(charged_scope.c.name == bindparam("scope"))
 _NEWEST_CHECKPOINT = select(ledger_checkpoint.c.note).order_by(ledger_checkpoint.c.size.desc()).limit(1)

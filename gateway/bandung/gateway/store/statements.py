@@ -1,4 +1,4 @@
-"""What the ledger's writer says to the database, compiled once."""
+"""What the ledger says to the database, compiled once."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ class Prepared:
     def __init__(self, engine: Engine, statement: Any) -> None:
         compiled = statement.compile(dialect=engine.dialect)
         self._text = str(compiled)
-        self._names: list[str] = compiled.positiontup
+        self._names: list[str] = compiled.positiontup or []
+        self._fixed = {name: value for name, value in compiled.params.items() if value is not None}
 
     def run(self, cursor: Any, **values: object) -> Any:
         """Run with values by name and return the cursor."""
-        return cursor.execute(self._text, [values[name] for name in self._names])
+        every = self._fixed | values
+        return cursor.execute(self._text, [every[name] for name in self._names])
 
     def run_many(self, cursor: Any, rows: list[tuple[Any, ...]]) -> None:
         """Run for each row of values in the statement's own order."""
