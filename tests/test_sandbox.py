@@ -64,6 +64,38 @@ def test_analysts_of_each_country_can_ask_every_country_and_the_courier_cannot(b
     assert refused.value.code == "B103"
 
 
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(list(arguments)) == 0
+    return capsys.readouterr().out
+
+
+def test_a_dry_run_says_decision_cost_and_error_for_each_country_and_spends_nothing(box, capsys):
+    members = ("--members", str(box / "sandbox.json"), "--as", "analyst-2")
+    question = "SELECT place, COUNT(*) AS n, AVG(income) AS income FROM households GROUP BY place"
+    before = told(capsys, "budget", "show", *members, "--json")
+    said = told(capsys, "query", question, *members, "--dry-run")
+    for member in ("XAN", "XBO"):
+        assert f"{member}  allowed by agreement" in said
+        assert f"{member}  costs 1 table" in said
+        assert f"{member}  count: 95 % of values within" in said
+        assert f"{member}  mean(income): 95 % of values within" in said
+    plans = json.loads(told(capsys, "query", question, *members, "--dry-run", "--json"))
+    assert all(plan["cost"] == {"tables": 1} and plan["cells"] == 2 for plan in plans.values())
+    assert told(capsys, "budget", "show", *members, "--json") == before
+
+
+def test_a_budget_is_shown_to_people_to_machines_and_as_a_picture(box, capsys, tmp_path):
+    members = ("--members", str(box / "sandbox.json"))
+    own = told(capsys, "budget", "show", *members, "--only", "XAN", "--plot", str(tmp_path / "budget.png"))
+    assert "analyst/analyst-1" in own
+    assert "everybody" not in own
+    assert (tmp_path / "budget.png").read_bytes().startswith(b"\x89PNG")
+    everything = json.loads(
+        told(capsys, "budget", "show", *members, "--as", "XAN/custodian", "--only", "XAN", "--json")
+    )
+    assert any(account["scope"] == "tables/households@1" for account in everything["XAN"][0]["accounts"])
+
+
 def test_a_gateway_that_was_killed_is_seen_and_comes_back_with_its_ledger(box):
     with a_client(box, "XAN", "auditor") as client:
         before = client.head()

@@ -63,7 +63,7 @@ class FakeGateway:
     def __exit__(self, *_: object) -> None:
         self.closed = True
 
-    def query(self, sql: str, parameters: Sequence[str] = ()) -> Result:
+    def query(self, sql: str, parameters: Sequence[str], nano_rho: int) -> Result:
         self.asked.append((sql, tuple(parameters)))
         if isinstance(self._says, Exception):
             raise self._says
@@ -114,9 +114,9 @@ def test_countries_are_asked_at_the_same_time() -> None:
     together = threading.Barrier(3, timeout=5)
 
     class Waiting(FakeGateway):
-        def query(self, sql: str, parameters: Sequence[str] = ()) -> Result:
+        def query(self, sql: str, parameters: Sequence[str], nano_rho: int) -> Result:
             together.wait()  # breaks unless all three are asked before any has answered
-            return super().query(sql, parameters)
+            return super().query(sql, parameters, nano_rho)
 
     gateways: dict[str, FakeGateway] = {id_: Waiting(a_result(id_, 40, 30)) for id_ in ("IDN", "BGD", "BWA")}
     assert all(isinstance(outcome, Answered) for outcome in outcomes(gateways))

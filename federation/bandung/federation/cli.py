@@ -32,7 +32,7 @@ def bandung(*, version: Annotated[bool, typer.Option("--version", help="Show the
 
 def composed() -> typer.Typer:
     """Return the program with all its commands."""
-    from bandung.federation.commands import coordinator, courier, job, model, query, sandbox
+    from bandung.federation.commands import budget, coordinator, courier, job, model, query, sandbox
     from bandung.federation.commands.init import init
 
     if not app.registered_groups:
@@ -46,6 +46,7 @@ def composed() -> typer.Typer:
         app.add_typer(courier.app, name="courier")
         app.add_typer(coordinator.app, name="coordinator")
         app.add_typer(sandbox.app, name="sandbox")
+        app.add_typer(budget.app, name="budget")
         app.command("query")(query.query)
         app.command("datasets")(query.datasets)
     return app

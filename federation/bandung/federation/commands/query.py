@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bandung.federation.commands.reach import MembersOption, members_as
+from bandung.federation.commands.budget import spoken
+from bandung.federation.commands.reach import AsOption, MembersOption, OnlyOption, members_named
 from bandung.gateway.cli.console import AsJson, ExitCode, Failure, report
 
 if TYPE_CHECKING:
@@ -19,15 +21,7 @@ if TYPE_CHECKING:
     from bandung.federation.domain.member import Member
     from bandung.federation.domain.study import Outcome
     from bandung.federation.statistics.combine import Pooled
-    from bandung.gateway.client.values import Column
-
-OnlyOption = Annotated[str, typer.Option("--only", metavar="IDS", help="Ask these members only, for instance IDN,BGD.")]
-AsOption = Annotated[
-    str,
-    typer.Option(
-        "--as", metavar="PRINCIPAL", help="Who asks: NAME as each member knows it, or MEMBER/NAME, one for all."
-    ),
-]
+    from bandung.gateway.client.values import Column, Plan
 
 
 def query(
@@ -38,7 +32,12 @@ def query(
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", help="Code for a placeholder `?`; once for each, in order.")
     ] = None,
+    rho: Annotated[
+        float,
+        typer.Option("--rho", min=0, help="What the table may spend of a privacy budget; 0: what the policy says."),
+    ] = 0.0,
     *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would give and cost; spend nothing.")] = False,
     pooled: Annotated[bool, typer.Option("--pooled", help="Add the totals over the countries that answered.")] = False,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV: a row for each country and cell.")] = False,
@@ -52,7 +51,10 @@ def query(
     from bandung.federation.domain.study import answered
     from bandung.federation.statistics.combine import CombineError, long_table, pool
 
-    outcomes = _ask(_members(members, principal, only), sql, parameter or [])
+    asked, nano_rho = members_named(members, principal, only), round(rho * 1e9)
+    if dry_run:
+        return _dry_run(asked, sql, parameter or [], nano_rho, as_json=as_json)
+    outcomes = _ask(asked, sql, parameter or [], nano_rho)
     if not answered(outcomes):
         if as_json:
             _print_json(sql, outcomes, None)
@@ -82,7 +84,7 @@ def datasets(
     from bandung.federation.domain.study import Declined, Unreachable
     from bandung.federation.statistics.fan_out import catalogues
 
-    asked = _members(members, principal, only)
+    asked = members_named(members, principal, only)
     document: dict[str, Any] = {}
     lines: list[str] = []
     for member, found in zip(asked, catalogues(asked), strict=True):
@@ -98,17 +100,54 @@ def datasets(
     return ExitCode.DONE if any(isinstance(found, list) for found in document.values()) else ExitCode.UNAVAILABLE
 
 
-def _members(path: Path, principal: str, ids: str) -> tuple[Member, ...]:
-    from bandung.federation.domain.member import MembersError, only
+def _dry_run(members: tuple[Member, ...], sql: str, parameters: list[str], nano_rho: int, *, as_json: bool) -> ExitCode:
+    """Tell for every country the decision and its rule, cost, size and expected error."""
+    from bandung.federation.domain.study import Declined, Unreachable
+    from bandung.federation.statistics.fan_out import plans
 
-    members = members_as(path, principal)
-    try:
-        return only(members, [id_.strip() for id_ in ids.split(",")]) if ids else members
-    except MembersError as error:
-        raise Failure(str(error), ExitCode.USAGE) from error
+    found = dict(zip((m.id for m in members), plans(members, sql, parameters, nano_rho), strict=True))
+    document: dict[str, Any] = {}
+    lines: list[str] = []
+    for member, plan in found.items():
+        if isinstance(plan, Declined | Unreachable):
+            document[member] = {"error": plan.reason}
+            lines.append(f"{member}  {plan.reason}")
+        else:
+            document[member] = _plan_document(plan)
+            lines += [f"{member}  {line}" for line in _plan_lines(plan)]
+    report(document, lines, as_json=as_json)
+    if not any(isinstance(plan, Declined | Unreachable) for plan in found.values()):
+        return ExitCode.DONE
+    return ExitCode.REFUSED if any(isinstance(plan, Declined) for plan in found.values()) else ExitCode.UNAVAILABLE
 
 
-def _ask(members: tuple[Member, ...], sql: str, parameters: list[str]) -> tuple[Outcome, ...]:
+def _plan_document(plan: Plan) -> dict[str, Any]:
+    fields = {name: getattr(plan, name) for name in plan.__slots__ if name != "schema"}
+    return {**fields, "columns": plan.schema.names}
+
+
+def _plan_lines(plan: Plan) -> Iterator[str]:
+    from bandung.gateway.domain.noise import NORMAL_95, standard_error
+
+    yield f"allowed by agreement {plan.agreement} version {plan.agreement_version}: {plan.purpose}"
+    yield f"asks {plan.epoch} under {plan.policy}; " + ("released already" if plan.released else "not released yet")
+    yield "costs " + (
+        ", ".join(spoken(unit, amount) for unit, amount in plan.cost.items()) or "what its parameters say"
+    )
+    yield "leaves you " + ", ".join(spoken(u, left - plan.cost.get(u, 0)) for u, left in plan.left.items())
+    if plan.cells:
+        yield f"gives {plan.cells} cells, about {plan.bytes_about / 1024:.1f} KiB"
+    for statistic, published in plan.noise.items():
+        error = standard_error(published)
+        if error is not None:
+            yield f"{statistic}: 95 % of values within {NORMAL_95 * error:.3g} of the truth"
+            continue
+        by_size = [(size, standard_error(published, size)) for size in (20, 100, 1_000, 10_000)]
+        told = ", ".join(f"{NORMAL_95 * error:.3g} in a cell of {size}" for size, error in by_size if error is not None)
+        yield f"{statistic}: 95 % of values within {told}"
+
+
+def _ask(members: tuple[Member, ...], sql: str, parameters: list[str], nano_rho: int) -> tuple[Outcome, ...]:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
     from rich.table import Column
@@ -122,7 +161,11 @@ def _ask(members: tuple[Member, ...], sql: str, parameters: list[str]) -> tuple[
     with Progress(*columns, console=console) as progress:
         tasks = {member.id: progress.add_task("asked", total=1, member=member.id) for member in members}
         return ask(
-            members, sql, parameters, lambda o: progress.update(tasks[o.member], completed=1, description=line(o))
+            members,
+            sql,
+            parameters,
+            lambda o: progress.update(tasks[o.member], completed=1, description=line(o)),
+            nano_rho=nano_rho,
         )
 
 

@@ -24,6 +24,13 @@ CoordinatorOption = Annotated[
 MembersOption = Annotated[
     Path, typer.Option("--members", help="Members file, or the sandbox.json of a sandbox: where the gateways are.")
 ]
+OnlyOption = Annotated[str, typer.Option("--only", metavar="IDS", help="Ask these members only, for instance IDN,BGD.")]
+AsOption = Annotated[
+    str,
+    typer.Option(
+        "--as", metavar="PRINCIPAL", help="Who asks: NAME as each member knows it, or MEMBER/NAME, one for all."
+    ),
+]
 MemberOption = Annotated[str, typer.Option("--member", help="Member id of the country.")]
 
 
@@ -83,3 +90,21 @@ def members_as(path: Path, principal: str) -> tuple[Member, ...]:
         raise Failure(f"{path}: {error}") from error
     except ValueError as error:
         raise Failure(f"{path}: neither TOML nor JSON: {error}.") from error
+
+
+def members_named(path: Path, principal: str, ids: str) -> tuple[Member, ...]:
+    """Read a members file, and of its members those that are named; all of them if none is.
+
+    Args:
+        ids: member ids, separated by commas.
+
+    Raises:
+        Failure: it cannot be read, or there is no such member.
+    """
+    from bandung.federation.domain.member import MembersError, only
+
+    members = members_as(path, principal)
+    try:
+        return only(members, [id_.strip() for id_ in ids.split(",")]) if ids else members
+    except MembersError as error:
+        raise Failure(str(error), ExitCode.USAGE) from error

@@ -14,7 +14,7 @@ from bandung.gateway.client import GatewayClient, GatewayError, Identity
 
 if TYPE_CHECKING:
     from bandung.federation.domain.member import Member
-    from bandung.gateway.client.values import Dataset, Result
+    from bandung.gateway.client.values import Budget, Dataset, Plan, Result
 
 _AT_ONCE_MAX = 32
 T = TypeVar("T")
@@ -23,8 +23,16 @@ T = TypeVar("T")
 class Gateway(Protocol):
     """What is asked of a gateway's client."""
 
-    def query(self, sql: str, parameters: Sequence[str] = ()) -> Result:
+    def query(self, sql: str, parameters: Sequence[str], nano_rho: int, /) -> Result:
         """Answer one SQL statement."""
+        ...
+
+    def plan(self, sql: str, parameters: Sequence[str], nano_rho: int, /) -> Plan:
+        """Return what a statement would give and cost."""
+        ...
+
+    def budgets(self) -> tuple[Budget, ...]:
+        """Return what was spent of quotas and budgets."""
         ...
 
     def datasets(self) -> tuple[Dataset, ...]:
@@ -50,20 +58,46 @@ def ask(
     parameters: Sequence[str] = (),
     on_progress: Callable[[Outcome], None] = lambda _: None,
     connect: Connect = connect,
+    nano_rho: int = 0,
 ) -> tuple[Outcome, ...]:
     """Ask every member the same question at the same time, and return what came of it in the members' order.
 
     Args:
         parameters: codes for the statement's placeholders, in order.
         on_progress: called in the caller's thread with each outcome as it comes.
+        nano_rho: what the table may spend where a privacy budget is kept, in 10^-9 of rho; 0 for what the policy says.
     """
 
     def one(member: Member) -> Outcome:
         began = monotonic()
         with connect(member) as gateway:
-            return _answered(member, gateway.query(sql, parameters), monotonic() - began)
+            return _answered(member, gateway.query(sql, parameters, nano_rho), monotonic() - began)
 
     return _each(members, one, on_progress)
+
+
+def plans(
+    members: Sequence[Member], sql: str, parameters: Sequence[str] = (), nano_rho: int = 0, connect: Connect = connect
+) -> tuple[Plan | Declined | Unreachable, ...]:
+    """Ask every member what the question would give and cost, in the members' order; nothing is spent."""
+
+    def one(member: Member) -> Plan:
+        with connect(member) as gateway:
+            return gateway.plan(sql, parameters, nano_rho)
+
+    return _each(members, one, lambda _: None)
+
+
+def budgets(
+    members: Sequence[Member], connect: Connect = connect
+) -> tuple[tuple[Budget, ...] | Declined | Unreachable, ...]:
+    """Ask every member what was spent of quotas and budgets, in the members' order."""
+
+    def one(member: Member) -> tuple[Budget, ...]:
+        with connect(member) as gateway:
+            return gateway.budgets()
+
+    return _each(members, one, lambda _: None)
 
 
 def catalogues(

@@ -1,8 +1,8 @@
-"""Answers as a picture: bars by cell and country, with the error of the noise."""
+"""Pictures: answers as bars by cell and country with the error of the noise, and how much of a budget is spent."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bandung.federation.domain.study import Answered, Outcome, answered
@@ -42,6 +42,29 @@ def bars(outcomes: Sequence[Outcome], path: Path) -> None:
     axes.set_ylabel(answers[0].statistics[0])
     axes.set_xlabel(", ".join(answers[0].dimensions))
     axes.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def shares(spent: Mapping[str, float], path: Path) -> None:
+    """Draw how much of each account is spent, as bars from 0 to 100 %.
+
+    Args:
+        spent: share by label.
+        path: as for `bars`.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.0, 1.0 + 0.5 * len(spent)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.barh(range(len(spent)), [100.0] * len(spent), color="#e8e8e8")
+    drawn = axes.barh(range(len(spent)), [100 * share for share in spent.values()])
+    axes.bar_label(drawn, [f"{share:.1%}" for share in spent.values()], padding=3)
+    axes.set_yticks(range(len(spent)), list(spent))
+    axes.invert_yaxis()
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("spent, %")
     figure.savefig(path, dpi=150)
 
 
