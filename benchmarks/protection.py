@@ -97,7 +97,8 @@ def _acts(
 def _execution(desk: nodes.Desk, sql: str) -> Callable[[], object]:
     """Execute and protect, without planning anew and without the record."""
     statement, epoch = plan_sql(sql, lambda name: desk.catalogue.find(nodes.ANALYST, name))
-    checked = check(bind(statement, epoch, ()), epoch)
+    (plan,) = bind(statement, epoch, ())
+    checked = check(plan, epoch)
     source = desk.epochs.open(epoch)
 
     def execute() -> object:
@@ -113,7 +114,8 @@ def _steps(desk: nodes.Desk, statistics: str) -> Mapping[str, Callable[[], objec
     """The steps of the execution, each given what the one before it found."""
     sql = f"SELECT {_KEYS}, {statistics} FROM census GROUP BY {_KEYS}"
     statement, epoch = plan_sql(sql, lambda name: desk.catalogue.find(nodes.ANALYST, name))
-    checked = check(bind(statement, epoch, ()), epoch)
+    (plan,) = bind(statement, epoch, ())
+    checked = check(plan, epoch)
     source = desk.epochs.open(epoch)
     cells = source.cells(source_query(checked, epoch), Stop())
     closer_look = uncertified(checked, epoch, cells)

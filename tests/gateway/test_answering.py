@@ -84,6 +84,30 @@ def test_a_repeat_is_free_identical_and_on_the_record_whoever_asks(gateway: Gate
     assert gateway.spent("tables/farms@1") == 1
 
 
+ROLLUP = "SELECT area, COUNT(*) AS farms FROM farms GROUP BY ROLLUP (area)"
+
+
+def test_the_levels_of_a_rollup_are_tables_of_their_own_and_totals_follow_their_parts(gateway: Gateway):
+    alone = ask(gateway, "SELECT COUNT(*) AS farms FROM farms")
+    table = ask(gateway, ROLLUP)
+    assert table["area"].to_pylist() == ["31", "32", "odd", "NONE", "_U", "_T"]
+    assert table["farms"][-1] == alone["farms"][0]
+    assert json.loads(told(table, "cost")) == {"tables": 1}
+    assert len(told(table, "receipt").split()) == len(told(table, "release").split()) == 2
+    assert told(table, "release").endswith(told(alone, "receipt"))
+    assert kinds(gateway)[-3:] == ["query.answered", "query.answered", "query.repeated"]
+    assert gateway.spent("tables/farms@1") == 2
+
+
+def test_no_level_of_a_rollup_is_begun_that_cannot_be_paid_for_with_the_others(tmp_path: Path):
+    with a_gateway(tmp_path) as gateway:
+        gateway.publish(policy__tables_per_analyst=1)
+        gateway.agree()
+        assert "B303" in refused(gateway, ROLLUP)
+        assert gateway.last() == ("query.refused", "B303")
+        assert gateway.spent("tables/farms@1") == 0
+
+
 def test_a_refusal_is_on_the_record_before_it_is_told(gateway: Gateway):
     assert "B204" in refused(gateway, "SELECT nothing, COUNT(*) FROM farms GROUP BY nothing")
     assert gateway.last() == ("query.refused", "B204")

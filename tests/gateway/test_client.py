@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from bandung.gateway.client import GatewayClient, GatewayError, Identity, Statistic, TableRequest
+from bandung.gateway.client import Filter, GatewayClient, GatewayError, Identity, Statistic, TableRequest
 from bandung.gateway.client.connection import Connection
 from bandung.gateway.domain.agreement import AgreementState
 from bandung.gateway.domain.job import Decision, StepKind
+from bandung.gateway.domain.plan import Comparison, Operator
 from bandung.gateway.server import convert as server_convert
 from bandung.gateway.v1 import error_pb2, query_pb2
 from tests.support.builders import an_agreement
@@ -53,9 +54,14 @@ def test_a_query_gives_table_metadata_and_receipt(node, ani):
 
 
 def test_a_typed_request_arrives_as_it_was_built(node, ani):
-    ani.table(TableRequest("persons", ("region",), (Statistic("mean", "income"), Statistic("count")), (("sex", "F"),)))
+    ani.table(
+        TableRequest(
+            "persons", ("region",), (Statistic("mean", "income"), Statistic("count")), (Filter("sex", ("F",)),)
+        )
+    )
     request = node.queries.asked[-1][1]
-    assert (request.dataset, request.group_by, request.filters) == ("persons", ("region",), (("sex", "F"),))
+    assert (request.dataset, request.group_by) == ("persons", ("region",))
+    assert request.filters == (Comparison("sex", Operator.EQUAL, ("F",)),)
     assert [s.name for s in request.statistics] == ["mean(income)", "count"]
 
 

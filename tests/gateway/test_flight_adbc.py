@@ -61,9 +61,15 @@ def test_parameters_are_bound_and_reach_the_desk(node, connection):
     assert (request, parameters) == ("SELECT ? ?", ("N", "F"))
 
 
-def test_a_parameter_that_is_no_text_is_refused(connection):
+def test_numbers_are_bound_as_they_are(node, connection):
+    fetched(connection, "SELECT ? ?", [3, -12.5])
+    _, _, parameters, _ = node.queries.asked[-1]
+    assert parameters == ("3", "-12.5")
+
+
+def test_a_parameter_that_is_neither_text_nor_number_is_refused(connection):
     with pytest.raises(connection.ProgrammingError, match="B207"):
-        fetched(connection, "SELECT ?", [3])
+        fetched(connection, "SELECT ?", [True])
 
 
 def test_executing_for_many_rows_is_not_offered(connection):

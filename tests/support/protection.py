@@ -27,7 +27,8 @@ def rows_of(records: list[dict[str, Any]]) -> pa.Table:
 def checked(sql: str, epoch: Epoch) -> CheckedPlan:
     """The checked plan of a statement."""
     statement, _ = plan_sql(sql, lambda name: epoch if name == epoch.dataset.name else None)
-    return check(bind(statement, epoch, ()), epoch)
+    (plan,) = bind(statement, epoch, ())
+    return check(plan, epoch)
 
 
 def raw_of(plan: CheckedPlan, epoch: Epoch, rows: pa.Table) -> Raw:

@@ -15,7 +15,7 @@ from bandung.gateway.disclosure.table_builder import protect, uncertified
 from bandung.gateway.domain.dataset import Dataset, Epoch
 from bandung.gateway.domain.declaration import parse_declaration
 from bandung.gateway.domain.ledger import Receipt
-from bandung.gateway.domain.plan import Statistic
+from bandung.gateway.domain.plan import Comparison, Operator, Statistic
 from bandung.gateway.domain.release import Raw, Release
 from bandung.gateway.planning.bind import bind
 from bandung.gateway.planning.check import check, source_query
@@ -122,8 +122,10 @@ class Node:
     def release(self, epoch: Epoch, group_by: tuple[str, ...], *names: str, **where: str) -> Release:
         """Answer a table from an epoch, protected; statistics are `count`, `sum(x)` or `mean(x)`."""
         statistics = tuple(Statistic(*name.rstrip(")").split("(")) for name in names)
-        statement, _ = plan_table(epoch.dataset.name, group_by, tuple(where.items()), statistics, lambda name: epoch)
-        checked = check(bind(statement, epoch, ()), epoch)
+        filters = tuple(Comparison(name, Operator.EQUAL, (code,)) for name, code in where.items())
+        statement, _ = plan_table(epoch.dataset.name, group_by, filters, statistics, lambda name: epoch)
+        (plan,) = bind(statement, epoch, ())
+        checked = check(plan, epoch)
         source = self.epochs.open(epoch)
         cells = source.cells(source_query(checked, epoch), Stop())
         closer = uncertified(checked, epoch, cells)

@@ -7,7 +7,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from bandung.gateway.client.values import Budget, Column, Dataset, Entry, JobStatus, Plan, Policy, Result, TableRequest
+from bandung.gateway.client.values import (
+    Budget,
+    Column,
+    Dataset,
+    Entry,
+    Filter,
+    JobStatus,
+    Plan,
+    Policy,
+    Result,
+    TableRequest,
+)
 from bandung.gateway.domain.agreement import Agreement, AgreementState, Grant, Use
 from bandung.gateway.domain.budget import Account
 from bandung.gateway.domain.job import Decision, StepKind
@@ -22,6 +33,10 @@ _KINDS = {
     "count": query_pb2.Statistic.KIND_COUNT,
     "sum": query_pb2.Statistic.KIND_SUM,
     "mean": query_pb2.Statistic.KIND_MEAN,
+    "units": query_pb2.Statistic.KIND_UNITS,
+    "variance": query_pb2.Statistic.KIND_VARIANCE,
+    "stddev": query_pb2.Statistic.KIND_STDDEV,
+    "quantile": query_pb2.Statistic.KIND_QUANTILE,
 }
 _STATES = {
     AgreementState.ACTIVE: agreement_pb2.Agreement.STATE_ACTIVE,
@@ -51,9 +66,17 @@ def _table(request: TableRequest) -> query_pb2.TableRequest:
     return query_pb2.TableRequest(
         dataset=request.dataset,
         group_by=request.group_by,
-        filters=[query_pb2.Filter(column=column, code=code) for column, code in request.filters],
-        statistics=[query_pb2.Statistic(kind=_KINDS[s.kind], measure=s.measure) for s in request.statistics],
+        filters=[_filter(held) for held in request.filters],
+        statistics=[
+            query_pb2.Statistic(kind=_KINDS[s.kind], measure=s.measure, share=s.share) for s in request.statistics
+        ],
+        rollup=request.rollup,
     )
+
+
+def _filter(held: Filter) -> query_pb2.Filter:
+    ranged = query_pb2.Range(low=held.low, high=held.high) if held.low or held.high else None
+    return query_pb2.Filter(column=held.column, codes=held.codes, range=ranged)
 
 
 def plan(message: query_pb2.PlanResponse) -> Plan:

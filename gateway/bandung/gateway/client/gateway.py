@@ -96,8 +96,8 @@ class GatewayClient:
         """Answer one SQL statement.
 
         Args:
-            parameters: codes for its placeholders, in order.
-            nano_rho: what the table may spend of a privacy budget, in 10^-9 of rho; 0 for what the policy says.
+            parameters: codes, or numbers as text, for its placeholders, in order.
+            nano_rho: what each table may spend of a privacy budget, in 10^-9 of rho; 0 for what the policy says.
         """
         return self._answer(sql, parameters, nano_rho)
 

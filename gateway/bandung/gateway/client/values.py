@@ -16,17 +16,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class TableRequest:
-    """SELECT statistics FROM dataset WHERE filters GROUP BY group_by, as values.
+class Filter:
+    """Records whose dimension has one of some codes, or whose measure lies in a range: give either.
 
     Attributes:
-        filters: pairs of dimension and code.
+        low, high: inclusive, as decimal text such as `-12.5`; an empty end is open.
+    """
+
+    column: str
+    codes: tuple[str, ...] = ()
+    low: str = ""
+    high: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TableRequest:
+    """SELECT statistics FROM dataset WHERE filters GROUP BY group_by, ROLLUP (rollup), as values.
+
+    Attributes:
+        rollup: dimensions of a declared hierarchy, the coarsest first; each level is charged as a table of its own.
     """
 
     dataset: str
     group_by: tuple[str, ...]
     statistics: tuple[Statistic, ...]
-    filters: tuple[tuple[str, str], ...] = ()
+    filters: tuple[Filter, ...] = ()
+    rollup: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,19 +98,19 @@ class ErrorKind(Enum):
         "B205",
         Status.INVALID_ARGUMENT,
         "The column's declared role does not allow this use.",
-        "Group and filter by dimensions; aggregate measures.",
+        "Group by dimensions, aggregate measures; docs/grammar.md shows how each is filtered.",
     )
     UNKNOWN_CODE = ErrorSpec(
         "B206",
         Status.INVALID_ARGUMENT,
-        "The value is not in the column's code list.",
-        "Use one of the codes that the catalogue lists for the column.",
+        "The value is not one that the column is declared to have.",
+        "Use a code that the catalogue lists for the column, or a number in its declared range.",
     )
     BAD_PARAMETER = ErrorSpec(
         "B207",
         Status.INVALID_ARGUMENT,
         "The parameters do not fit the statement.",
-        "Bind exactly one row with one text value for each placeholder.",
+        "Bind exactly one row with one value for each placeholder.",
     )
     TOO_LARGE = ErrorSpec(
         "B208",

@@ -88,6 +88,17 @@ def _written(condition: Condition) -> list[object]:
     return [condition.column, condition.low, condition.high]
 
 
+class Operator(Enum):
+    """How a column is compared with literals; `=` and `<>` of a dimension take several, of which one or none holds."""
+
+    EQUAL = "="
+    UNEQUAL = "<>"
+    BELOW = "<"
+    AT_MOST = "<="
+    ABOVE = ">"
+    AT_LEAST = ">="
+
+
 class Direction(Enum):
     """Sort direction; nulls come last either way."""
 
@@ -104,15 +115,26 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Threshold:
+    """A row is shown only if its released value of a statistic is there and compares like this."""
+
+    source: str
+    operator: Operator
+    number: float
+
+
+@dataclass(frozen=True, slots=True)
 class Presentation:
     """How a release is shown; applied after protection, so it can reveal nothing more.
 
     Attributes:
+        having: all of them hold in each row that is shown.
         order_by: pairs of a release column and a direction.
         limit: most rows shown, or None.
     """
 
     outputs: tuple[Output, ...]
+    having: tuple[Threshold, ...] = ()
     order_by: tuple[tuple[str, Direction], ...] = ()
     limit: int | None = None
 
@@ -125,17 +147,35 @@ class Placeholder:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """One comparison of a dimension with codes, or of a measure with one number, as text."""
+
+    column: str
+    operator: Operator
+    values: tuple[str | Placeholder, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """A planned statement whose filters may still wait for parameters.
 
     Attributes:
-        filters: dimension and its code, or the placeholder that will give it.
-        parameters: dimension that each placeholder is compared with, by position.
+        levels: what is grouped by, once for each level of a ROLLUP, the finest first; else one entry.
+        filters: all of them hold for each record that is counted.
+        statistics: those that are shown, then those that only HAVING looks at.
+        parameters: column that each placeholder is compared with, by position.
+        explain: the asker wants to know what the statement would give and cost, not its answer.
     """
 
     epoch: str
-    group_by: tuple[str, ...]
-    filters: tuple[tuple[str, str | Placeholder], ...]
+    levels: tuple[tuple[str, ...], ...]
+    filters: tuple[Comparison, ...]
     statistics: tuple[Statistic, ...]
     presentation: Presentation
     parameters: tuple[str, ...] = ()
+    explain: bool = False
+
+    @property
+    def group_by(self) -> tuple[str, ...]:
+        """The dimensions of the finest level."""
+        return self.levels[0]

@@ -1,42 +1,41 @@
-"""A statement and its parameters to a canonical plan."""
+"""A statement and its parameters to canonical plans."""
 
 from __future__ import annotations
 
-from bandung.connectors.base import Among
+from dataclasses import replace
+
 from bandung.gateway.domain.dataset import Epoch
 from bandung.gateway.domain.errors import ErrorKind, Refusal
-from bandung.gateway.domain.plan import Placeholder, Plan, Statement
+from bandung.gateway.domain.plan import Comparison, Placeholder, Plan, Statement
 from bandung.gateway.domain.policy import DifferentialPrivacy, Policy
-from bandung.gateway.planning import resolve
+from bandung.gateway.planning.conditions import conditions
 
 
-def bind(statement: Statement, epoch: Epoch, parameters: tuple[str, ...], nano_rho: int | None = None) -> Plan:
-    """Return the plan: sorted, without duplicates, the same for every way to write the same table.
+def bind(
+    statement: Statement, epoch: Epoch, parameters: tuple[str, ...], nano_rho: int | None = None
+) -> tuple[Plan, ...]:
+    """Return a plan for each level, the finest first: the same for every way to write the same table.
 
     Args:
-        nano_rho: what the table may spend under a policy with a privacy budget; None for what the policy says.
+        nano_rho: what each table may spend under a policy with a privacy budget; None for what the policy says.
 
     Raises:
-        Refusal: BAD_PARAMETER for a wrong number of parameters; UNKNOWN_CODE for a value outside the code list;
-            BAD_REQUEST for two different codes of one column, a table that is empty whatever the data.
+        Refusal: BAD_PARAMETER for a wrong number of parameters; UNKNOWN_CODE for a value that its column is not
+            declared to have; BAD_REQUEST for a table that is empty whatever the data.
     """
     if len(parameters) != len(statement.parameters):
         raise Refusal(ErrorKind.BAD_PARAMETER, f"{len(statement.parameters)} wanted, {len(parameters)} given.")
-    for name, value in zip(statement.parameters, parameters, strict=True):
-        resolve.code(value, resolve.dimension(name, epoch.dataset))
-    filters = {
-        Among(name, (parameters[value.index] if isinstance(value, Placeholder) else value,))
-        for name, value in statement.filters
-    }
-    if len({filter_.column for filter_ in filters}) < len(filters):
-        raise Refusal(ErrorKind.BAD_REQUEST, "A column is compared with two different codes; no record has both.")
-    return Plan(
-        epoch=statement.epoch,
-        group_by=tuple(sorted(set(statement.group_by))),
-        filters=tuple(sorted(filters)),
-        statistics=tuple(sorted(set(statement.statistics))),
-        nano_rho=_nano_rho(epoch.dataset.policy, nano_rho),
+    filters = conditions((_given(held, parameters) for held in statement.filters), epoch.dataset)
+    statistics = tuple(sorted(set(statement.statistics)))
+    spent = _nano_rho(epoch.dataset.policy, nano_rho)
+    return tuple(
+        Plan(statement.epoch, tuple(sorted(set(level))), filters, statistics, spent) for level in statement.levels
     )
+
+
+def _given(held: Comparison, parameters: tuple[str, ...]) -> Comparison:
+    values = (parameters[value.index] if isinstance(value, Placeholder) else value for value in held.values)
+    return replace(held, values=tuple(values))
 
 
 def _nano_rho(policy: Policy, asked: int | None) -> int:

@@ -11,12 +11,14 @@ from bandung.connectors.base import Measure as SourceMeasure
 from bandung.gateway.domain.dataset import Dimension, Epoch, Measure
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.plan import Plan, StatisticKind
-from bandung.gateway.domain.policy import DifferentialPrivacy, TableBuilder
+from bandung.gateway.domain.policy import DifferentialPrivacy, Policy, TableBuilder, kind
 
 CELLS_MAX = 200_000
 """Most rows of an answer; they are enumerated from the code lists, so this holds before any is made."""
 
-_TABLE_BUILDER_KINDS = frozenset(kind.value for kind in (StatisticKind.COUNT, StatisticKind.SUM, StatisticKind.MEAN))
+_TABLE_BUILDER_KINDS = frozenset(
+    offered.value for offered in (StatisticKind.COUNT, StatisticKind.SUM, StatisticKind.MEAN)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def check(plan: Plan, epoch: Epoch) -> CheckedPlan:
         case DifferentialPrivacy():
             _check_private(plan, policy)
     fixed = {held.column: held.codes for held in plan.filters if isinstance(held, Among)}
-    codes = tuple(fixed.get(name) or _codes(name, epoch) for name in plan.group_by)
+    codes = tuple(_codes(name, epoch, fixed.get(name)) for name in plan.group_by)
     cells_max = min(CELLS_MAX, policy.cells_max) if isinstance(policy, DifferentialPrivacy) else CELLS_MAX
     if prod(map(len, codes)) > cells_max:
         raise Refusal(ErrorKind.TOO_LARGE, f"The table has more than {cells_max} cells.")
@@ -64,11 +66,14 @@ def check(plan: Plan, epoch: Epoch) -> CheckedPlan:
 
 def _check_table_builder(plan: Plan, epoch: Epoch, policy: TableBuilder) -> None:
     for held in plan.filters:
-        if not isinstance(held, Among) or len(held.codes) > 1:
-            raise Refusal(ErrorKind.NOT_UNDER_POLICY, f"Filter {held.column} by one code: {held.column} = 'code'.")
+        if not isinstance(held, Among):
+            raise _not_offered(policy, f"filters by {held.column}", "GROUP BY a banded dimension instead.")
+        if len(held.codes) > 1:
+            words = f"Filter by one code, {held.column} = '{held.codes[0]}', or GROUP BY {held.column}."
+            raise _not_offered(policy, f"filters by several codes of {held.column}", words)
     unoffered = [statistic.name for statistic in plan.statistics if statistic.kind not in _TABLE_BUILDER_KINDS]
     if unoffered:
-        raise Refusal(ErrorKind.NOT_UNDER_POLICY, f"Ask for COUNT(*), SUM or AVG instead of {', '.join(unoffered)}.")
+        raise _not_offered(policy, ", ".join(unoffered), "Ask for COUNT(*), SUM(x) or AVG(x).")
     cells = _cell_count(plan.variables, epoch)
     if cells > 1 and epoch.facts.rows < policy.mean_cell_min * cells:
         raise Refusal(
@@ -83,6 +88,10 @@ def _check_private(plan: Plan, policy: DifferentialPrivacy) -> None:
             ErrorKind.NOT_UNDER_POLICY,
             f"A table spends more than 0 and at most {policy.nano_rho_per_table_max / 1e9:g} of rho.",
         )
+
+
+def _not_offered(policy: Policy, what: str, nearest: str) -> Refusal:
+    return Refusal(ErrorKind.NOT_UNDER_POLICY, f"{kind(policy)} does not offer {what}", remedy=nearest)
 
 
 def source_query(checked: CheckedPlan, epoch: Epoch) -> CellQuery:
@@ -113,7 +122,8 @@ def _cell_count(names: tuple[str, ...], epoch: Epoch) -> int:
     return prod(len(dimension.codes) for dimension in dimensions if dimension.name not in parents)
 
 
-def _codes(name: str, epoch: Epoch) -> tuple[str, ...]:
-    """The whole public code list: which codes occur, and together with which, is for the data to hide."""
+def _codes(name: str, epoch: Epoch, kept: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The public code list, or what a filter keeps of it: which codes occur is for the data to hide."""
     column = epoch.dataset.column(name)
-    return tuple(entry.code for entry in column.codes) if isinstance(column, Dimension) else ()
+    declared = tuple(entry.code for entry in column.codes) if isinstance(column, Dimension) else ()
+    return declared if kept is None else tuple(code for code in declared if code in set(kept))

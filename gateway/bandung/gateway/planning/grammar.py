@@ -8,10 +8,10 @@ from sqlglot import exp
 
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.planning.text import position
-from bandung.gateway.planning.words import AGGREGATES
+from bandung.gateway.planning.words import AGGREGATES, COUNTS
 
 _PARTS: Final[dict[type[exp.Expr], frozenset[str]]] = {
-    exp.Select: frozenset({"expressions", "from_", "where", "group", "order", "limit"}),
+    exp.Select: frozenset({"expressions", "from_", "where", "group", "having", "order", "limit"}),
     exp.From: frozenset({"this"}),
     exp.Table: frozenset({"this", "db", "catalog", "alias"}),
     exp.TableAlias: frozenset({"this"}),
@@ -20,22 +20,30 @@ _PARTS: Final[dict[type[exp.Expr], frozenset[str]]] = {
     exp.Alias: frozenset({"this", "alias"}),
     exp.Count: frozenset({"this", "big_int"}),
     exp.Star: frozenset(),
-    exp.Sum: frozenset({"this"}),
-    exp.Avg: frozenset({"this"}),
+    exp.Distinct: frozenset({"expressions"}),
+    **dict.fromkeys((exp.Sum, exp.Avg, exp.Variance, exp.Stddev, exp.StddevSamp, exp.Median), frozenset({"this"})),
+    exp.PercentileCont: frozenset({"this", "expression"}),
+    exp.Quantile: frozenset({"this", "quantile"}),
+    exp.ApproxQuantile: frozenset({"this", "quantile"}),
+    exp.WithinGroup: frozenset({"this", "expression"}),
     exp.Where: frozenset({"this"}),
+    exp.Having: frozenset({"this"}),
     exp.And: frozenset({"this", "expression"}),
-    exp.EQ: frozenset({"this", "expression"}),
+    **dict.fromkeys((exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE), frozenset({"this", "expression"})),
+    exp.Between: frozenset({"this", "low", "high"}),
+    exp.In: frozenset({"this", "expressions"}),
+    exp.Not: frozenset({"this"}),
+    exp.Neg: frozenset({"this"}),
     exp.Paren: frozenset({"this"}),
     exp.Literal: frozenset({"this", "is_string"}),
     exp.Placeholder: frozenset({"this"}),
     exp.Group: frozenset({"expressions", "all"}),
+    exp.Rollup: frozenset({"expressions"}),
     exp.Order: frozenset({"expressions"}),
     exp.Ordered: frozenset({"this", "desc", "nulls_first"}),
     exp.Limit: frozenset({"expression"}),
 }
 """Allowed node classes with their allowed parts; what is not here is refused."""
-
-_AGGREGATES = (exp.Count, exp.Sum, exp.Avg)
 
 
 def check_grammar(tree: exp.Expr, text: str) -> exp.Select:
@@ -59,14 +67,17 @@ def check_grammar(tree: exp.Expr, text: str) -> exp.Select:
 
 
 def _check_places(tree: exp.Select, text: str) -> None:
-    """Refuse aggregates outside the SELECT list's top and ORDER BY, and literals where columns belong."""
-    for node in tree.find_all(*_AGGREGATES):
+    """Refuse aggregates outside the SELECT list's top, ORDER BY and HAVING, and what they cannot be made of."""
+    for node in tree.find_all(exp.AggFunc, exp.WithinGroup):
+        if isinstance(node.parent, exp.WithinGroup):
+            continue
         above = node.parent.parent if isinstance(node.parent, exp.Alias) else node.parent
-        if above is not tree and not isinstance(above, exp.Ordered):
+        if above is not tree and not isinstance(above, exp.Ordered) and not node.find_ancestor(exp.Having):
             _refuse(node, text)
-        if isinstance(node, exp.Count) and not isinstance(node.this, exp.Star):
-            refuse(node, text, "COUNT takes *: write COUNT(*).")
-        if not isinstance(node, exp.Count) and not isinstance(node.this, exp.Column):
+        if isinstance(node, exp.Count):
+            if not isinstance(node.this, exp.Star | exp.Distinct):
+                refuse(node, text, COUNTS)
+        elif not isinstance(node, exp.WithinGroup) and not isinstance(node.this, exp.Column):
             _refuse(node, text)
     for node in tree.find_all(exp.Star):
         if not isinstance(node.parent, exp.Count):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import sqlglot
@@ -19,6 +20,7 @@ SQL_DEPTH_MAX: Final = 32
 
 _OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}
 _CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE}
+_EXPLAIN: Final = re.compile(r"\s*(EXPLAIN)(?=\s)", re.IGNORECASE)
 _NEAREST = "Write SELECT dimensions, COUNT(*) FROM dataset GROUP BY dimensions."
 
 
@@ -47,6 +49,14 @@ def parse(text: str) -> exp.Expr:
     except (RecursionError, ValueError, TypeError, AttributeError, LookupError) as error:
         raise Refusal(ErrorKind.SYNTAX, remedy=_NEAREST) from error
     return tree
+
+
+def without_explain(text: str) -> tuple[str, bool]:
+    """Return the statement after a leading EXPLAIN with every place as it was, and whether there was one."""
+    found = _EXPLAIN.match(text)
+    if found is None:
+        return text, False
+    return text[: found.start(1)] + " " * len(found.group(1)) + text[found.end(1) :], True
 
 
 def position(node: exp.Expr, text: str) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ def touches(statement: Statement, epoch: Epoch) -> Touches:
     """Return the dataset and the use of each column that the statement names."""
     uses = {
         *((name, Use.GROUP) for name in statement.group_by),
-        *((name, Use.FILTER) for name, _ in statement.filters),
+        *((name, Use.FILTER) for name in {held.column for held in statement.filters}),
         *((statistic.measure, Use.AGGREGATE) for statistic in statement.statistics if statistic.measure),
     }
     return Touches(epoch.dataset.name, frozenset(uses))

@@ -11,7 +11,7 @@ from bandung.gateway.domain.dataset import Code, Dimension, Epoch, Measure
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.job import Decision, JobRecord, StepKind
 from bandung.gateway.domain.ledger import LedgerEntry
-from bandung.gateway.domain.plan import Statistic, StatisticKind
+from bandung.gateway.domain.plan import Comparison, Operator, Statistic, StatisticKind
 from bandung.gateway.domain.policy import DifferentialPrivacy, Policy, TableBuilder, TrainingRules, kind
 from bandung.gateway.service.budget import DatasetBudget
 from bandung.gateway.service.dry_run import Planned
@@ -23,6 +23,10 @@ _STATISTICS = {
     query_pb2.Statistic.KIND_COUNT: StatisticKind.COUNT,
     query_pb2.Statistic.KIND_SUM: StatisticKind.SUM,
     query_pb2.Statistic.KIND_MEAN: StatisticKind.MEAN,
+    query_pb2.Statistic.KIND_UNITS: StatisticKind.UNITS,
+    query_pb2.Statistic.KIND_VARIANCE: StatisticKind.VARIANCE,
+    query_pb2.Statistic.KIND_STDDEV: StatisticKind.STDDEV,
+    query_pb2.Statistic.KIND_QUANTILE: StatisticKind.QUANTILE,
 }
 _STATES = {
     agreement_pb2.Agreement.STATE_ACTIVE: AgreementState.ACTIVE,
@@ -47,7 +51,7 @@ def request(message: query_pb2.PlanRequest | query_pb2.QueryRequest) -> Request:
     """Return the question that a message asks.
 
     Raises:
-        Refusal: BAD_REQUEST if it asks nothing, or an unknown statistic.
+        Refusal: BAD_REQUEST if it asks nothing, an unknown statistic, or a filter without codes or range.
     """
     match message.WhichOneof("request"):
         case "sql":
@@ -57,8 +61,9 @@ def request(message: query_pb2.PlanRequest | query_pb2.QueryRequest) -> Request:
             return TableRequest(
                 table.dataset,
                 tuple(table.group_by),
-                tuple((f.column, f.code) for f in table.filters),
+                tuple(held for filter_ in table.filters for held in _comparisons(filter_)),
                 tuple(_statistic(s) for s in table.statistics),
+                tuple(table.rollup),
             )
         case _:
             raise Refusal(ErrorKind.BAD_REQUEST, "Neither sql nor table is set.")
@@ -68,7 +73,16 @@ def _statistic(message: query_pb2.Statistic) -> Statistic:
     kind = _STATISTICS.get(message.kind)
     if kind is None:
         raise Refusal(ErrorKind.BAD_REQUEST, "A statistic has no known kind.")
-    return Statistic(kind.value, message.measure)
+    return Statistic(kind.value, message.measure, message.share)
+
+
+def _comparisons(message: query_pb2.Filter) -> tuple[Comparison, ...]:
+    codes = (*((message.code,) if message.code else ()), *message.codes)
+    bounds = ((Operator.AT_LEAST, message.range.low), (Operator.AT_MOST, message.range.high))
+    ranged = tuple(Comparison(message.column, operator, (bound,)) for operator, bound in bounds if bound)
+    if bool(codes) == bool(ranged):
+        raise Refusal(ErrorKind.BAD_REQUEST, "A filter has either codes or a range.")
+    return ranged or (Comparison(message.column, Operator.EQUAL, codes),)
 
 
 def plan_response(planned: Planned) -> query_pb2.PlanResponse:

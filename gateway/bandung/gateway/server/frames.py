@@ -38,7 +38,7 @@ def parameters(uploaded: Iterable[FlightData]) -> tuple[str, ...]:
     """Read the one row of bound parameters from an upload.
 
     Raises:
-        Refusal: TOO_LARGE, or BAD_PARAMETER unless it is one row of text values.
+        Refusal: TOO_LARGE, or BAD_PARAMETER unless it is one row of texts and numbers.
     """
     stream = b"".join(_ipc(data.data_header, data.data_body) for data in _bounded(uploaded) if data.data_header)
     try:
@@ -46,11 +46,11 @@ def parameters(uploaded: Iterable[FlightData]) -> tuple[str, ...]:
         table.validate(full=True)
         if table.num_rows != 1:
             raise Refusal(ErrorKind.BAD_PARAMETER, f"{table.num_rows} rows were bound.")
-        row = [column.cast(pa.string())[0].as_py() for column in table.columns if _is_text(column.type)]
+        row = [column.cast(pa.string())[0].as_py() for column in table.columns if _is_scalar(column.type)]
     except (pa.ArrowException, OSError) as error:
         raise Refusal(ErrorKind.BAD_PARAMETER, "The upload is not a readable Arrow table.") from error
     if len(row) != table.num_columns or None in row:
-        raise Refusal(ErrorKind.BAD_PARAMETER, "A value is not text; codes are always text.")
+        raise Refusal(ErrorKind.BAD_PARAMETER, "A value is neither a text nor a number.")
     return tuple(row)
 
 
@@ -63,8 +63,9 @@ def _bounded(uploaded: Iterable[FlightData]) -> Iterator[FlightData]:
         yield data
 
 
-def _is_text(type_: pa.DataType) -> bool:
-    return pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_)
+def _is_scalar(type_: pa.DataType) -> bool:
+    text = pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_)
+    return text or pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_)
 
 
 def _rows_max(table: pa.Table) -> int:
@@ -115,7 +116,7 @@ def _refuse_packed(header: bytes) -> None:
             return
     except IndexError:
         pass
-    raise Refusal(ErrorKind.BAD_PARAMETER, "Parameters are one plain, uncompressed batch of text columns.")
+    raise Refusal(ErrorKind.BAD_PARAMETER, "Parameters are one plain, uncompressed batch of texts and numbers.")
 
 
 def _slot(header: bytes, table: int, number: int) -> int:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bandung.gateway.domain.budget import Charge
     from bandung.gateway.domain.dataset import Epoch
     from bandung.gateway.domain.party import Principal
-    from bandung.gateway.domain.plan import Plan, Statement, Statistic
+    from bandung.gateway.domain.plan import Comparison, Plan, Statement, Statistic
     from bandung.gateway.domain.release import Release
     from bandung.gateway.service.ports import Agreements, Clock, Epochs, Ledger, Secrets
 
@@ -42,8 +42,9 @@ class TableRequest:
 
     dataset: str
     group_by: tuple[str, ...]
-    filters: tuple[tuple[str, str], ...]
+    filters: tuple[Comparison, ...]
     statistics: tuple[Statistic, ...]
+    rollup: tuple[str, ...] = ()
 
 
 Request = str | TableRequest
@@ -56,7 +57,8 @@ class Answer:
     The schema metadata holds `bandung.member`, `bandung.epoch`, `bandung.policy`, `bandung.noise` (JSON, by name in
     the release), `bandung.columns` (JSON: which of those names each column shows), `bandung.cost` (JSON: what was
     charged, by unit), `bandung.left` (JSON: what the caller may still spend, by unit), `bandung.release` (receipt of
-    the first answer to this plan) and `bandung.receipt` (receipt of this one).
+    the first answer to this plan) and `bandung.receipt` (receipt of this one); a ROLLUP has one of each for every
+    level, the finest first, with spaces between.
     """
 
     table: pa.Table
@@ -163,14 +165,10 @@ class QueryDesk:
         """
         with self._recorder.attempt(principal.uri, exchange) as attempt:
             permitted = self._permit(principal, request, exchange)
-            (checked,) = self._checked(permitted, parameters, nano_rho)
-            stored = self._ledger.answer(_key(checked.plan))
-            if stored is not None:
-                return self._present(permitted, self._repeat(permitted, checked.plan, stored))
-            try:
-                return self._present(permitted, self._release(permitted, checked, attempt, stop))
-            except AlreadyAnswered as simultaneous:
-                return self._present(permitted, self._repeat(permitted, checked.plan, simultaneous.stored))
+            plans = self._checked(permitted, parameters, nano_rho)
+            if len(plans) > 1:
+                attempt.afford(self._owed(permitted, plans), self._ledger)
+            return self._present(permitted, [self._level(permitted, plan, attempt, stop) for plan in plans])
 
     def record_refusal(self, principal_uri: str, refusal: Refusal, exchange: str, method: str) -> None:
         """Record a refusal that the server itself decided (method denied, bad handle, too many calls)."""
@@ -184,7 +182,9 @@ class QueryDesk:
         def plan() -> tuple[Statement, Epoch]:
             if isinstance(request, str):
                 return plan_sql(request, find)
-            return plan_table(request.dataset, request.group_by, request.filters, request.statistics, find)
+            return plan_table(
+                request.dataset, request.group_by, request.filters, request.statistics, find, request.rollup
+            )
 
         statement, epoch = self._statements.get(
             (principal.uri, request), lambda epoch: find(epoch.dataset.name) == epoch, plan
@@ -198,7 +198,7 @@ class QueryDesk:
         self, permitted: _Permitted, parameters: tuple[str, ...], nano_rho: int | None
     ) -> tuple[CheckedPlan, ...]:
         epoch = permitted.epoch
-        return (check(bind(permitted.statement, epoch, parameters, nano_rho), epoch),)
+        return tuple(check(plan, epoch) for plan in bind(permitted.statement, epoch, parameters, nano_rho))
 
     def _planned(self, permitted: _Permitted, plans: tuple[CheckedPlan, ...]) -> Planned:
         statement, epoch, permit = permitted.statement, permitted.epoch, permitted.permit
@@ -236,6 +236,21 @@ class QueryDesk:
             raise Refusal(ErrorKind.UNKNOWN_DATASET, f"Asked for: {name}.")
         return replace(permitted, permit=self._authorised(permitted.principal, permitted.statement, permitted.epoch))
 
+    def _owed(self, permitted: _Permitted, plans: tuple[CheckedPlan, ...]) -> tuple[Charge, ...]:
+        """What those of the plans that nobody has asked yet cost together."""
+        fresh = [checked.plan for checked in plans if self._ledger.answer(_key(checked.plan)) is None]
+        return together(charges(permitted.epoch, permitted.permit, plan) for plan in fresh)
+
+    def _level(self, permitted: _Permitted, checked: CheckedPlan, attempt: Attempt, stop: Stop) -> _Recorded:
+        """One level of a statement is a table of its own: charged, recorded and kept by itself."""
+        stored = self._ledger.answer(_key(checked.plan))
+        if stored is not None:
+            return self._repeat(permitted, checked.plan, stored)
+        try:
+            return self._release(permitted, checked, attempt, stop)
+        except AlreadyAnswered as simultaneous:
+            return self._repeat(permitted, checked.plan, simultaneous.stored)
+
     def _release(self, permitted: _Permitted, checked: CheckedPlan, attempt: Attempt, stop: Stop) -> _Recorded:
         owed = charges(permitted.epoch, permitted.permit, checked.plan)
         attempt.begin(owed, self._ledger)
@@ -258,22 +273,22 @@ class QueryDesk:
         key = self._secrets.dataset_key(epoch.dataset.name)
         return execute(checked, epoch, self._epochs.open(epoch), key, stop)
 
-    def _present(self, permitted: _Permitted, recorded: _Recorded) -> Answer:
-        release = pa.ipc.open_stream(recorded.content).read_all()
-        table = present(release, permitted.statement, permitted.epoch)
+    def _present(self, permitted: _Permitted, recorded: list[_Recorded]) -> Answer:
+        releases = tuple(pa.ipc.open_stream(level.content).read_all() for level in recorded)
+        table = present(releases, permitted.statement, permitted.epoch)
         scopes = charges(permitted.epoch, permitted.permit, None)
         metadata = {
-            **(release.schema.metadata or {}),
+            **(releases[0].schema.metadata or {}),
             "bandung.member": self._member,
             "bandung.epoch": permitted.epoch.id,
             "bandung.policy": kind(permitted.epoch.dataset.policy),
             "bandung.columns": json.dumps({o.alias: o.source for o in permitted.statement.presentation.outputs}),
-            "bandung.cost": json.dumps(_by_unit(together([scopes, recorded.charged]))),
+            "bandung.cost": json.dumps(_by_unit(together([scopes, *(level.charged for level in recorded)]))),
             "bandung.left": json.dumps(self._left(scopes)),
-            "bandung.release": recorded.first.id,
-            "bandung.receipt": recorded.receipt.id,
+            "bandung.release": " ".join(level.first.id for level in recorded),
+            "bandung.receipt": " ".join(level.receipt.id for level in recorded),
         }
-        return Answer(table.replace_schema_metadata(metadata), recorded.receipt)
+        return Answer(table.replace_schema_metadata(metadata), recorded[-1].receipt)
 
 
 def _key(plan: Plan) -> str:

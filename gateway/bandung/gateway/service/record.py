@@ -30,9 +30,17 @@ class Attempt:
         Raises:
             Refusal: QUOTA_EXHAUSTED if a scope has too little left; the durable charge decides in the end.
         """
+        self.afford(charges, ledger)
+        self.charges = charges
+
+    def afford(self, charges: tuple[Charge, ...], ledger: Ledger) -> None:
+        """Look whether charges could be paid now.
+
+        Raises:
+            Refusal: QUOTA_EXHAUSTED if a scope has too little left.
+        """
         if any(ledger.remaining(charge.scope, charge.cap) < charge.amount for charge in charges):
             raise Refusal(ErrorKind.QUOTA_EXHAUSTED)
-        self.charges = charges
 
     def settle(self) -> None:
         """Note that the charges are durable: they are owed no more."""

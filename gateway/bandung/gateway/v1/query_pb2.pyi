@@ -8,42 +8,66 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class TableRequest(_message.Message):
-    __slots__ = ("dataset", "group_by", "filters", "statistics")
+    __slots__ = ("dataset", "group_by", "filters", "statistics", "rollup")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     GROUP_BY_FIELD_NUMBER: _ClassVar[int]
     FILTERS_FIELD_NUMBER: _ClassVar[int]
     STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    ROLLUP_FIELD_NUMBER: _ClassVar[int]
     dataset: str
     group_by: _containers.RepeatedScalarFieldContainer[str]
     filters: _containers.RepeatedCompositeFieldContainer[Filter]
     statistics: _containers.RepeatedCompositeFieldContainer[Statistic]
-    def __init__(self, dataset: _Optional[str] = ..., group_by: _Optional[_Iterable[str]] = ..., filters: _Optional[_Iterable[_Union[Filter, _Mapping]]] = ..., statistics: _Optional[_Iterable[_Union[Statistic, _Mapping]]] = ...) -> None: ...
+    rollup: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, dataset: _Optional[str] = ..., group_by: _Optional[_Iterable[str]] = ..., filters: _Optional[_Iterable[_Union[Filter, _Mapping]]] = ..., statistics: _Optional[_Iterable[_Union[Statistic, _Mapping]]] = ..., rollup: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Filter(_message.Message):
-    __slots__ = ("column", "code")
+    __slots__ = ("column", "code", "codes", "range")
     COLUMN_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
+    CODES_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
     column: str
     code: str
-    def __init__(self, column: _Optional[str] = ..., code: _Optional[str] = ...) -> None: ...
+    codes: _containers.RepeatedScalarFieldContainer[str]
+    range: Range
+    def __init__(self, column: _Optional[str] = ..., code: _Optional[str] = ..., codes: _Optional[_Iterable[str]] = ..., range: _Optional[_Union[Range, _Mapping]] = ...) -> None: ...
+
+class Range(_message.Message):
+    __slots__ = ("low", "high")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    low: str
+    high: str
+    def __init__(self, low: _Optional[str] = ..., high: _Optional[str] = ...) -> None: ...
 
 class Statistic(_message.Message):
-    __slots__ = ("kind", "measure")
+    __slots__ = ("kind", "measure", "share")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[Statistic.Kind]
         KIND_COUNT: _ClassVar[Statistic.Kind]
         KIND_SUM: _ClassVar[Statistic.Kind]
         KIND_MEAN: _ClassVar[Statistic.Kind]
+        KIND_UNITS: _ClassVar[Statistic.Kind]
+        KIND_VARIANCE: _ClassVar[Statistic.Kind]
+        KIND_STDDEV: _ClassVar[Statistic.Kind]
+        KIND_QUANTILE: _ClassVar[Statistic.Kind]
     KIND_UNSPECIFIED: Statistic.Kind
     KIND_COUNT: Statistic.Kind
     KIND_SUM: Statistic.Kind
     KIND_MEAN: Statistic.Kind
+    KIND_UNITS: Statistic.Kind
+    KIND_VARIANCE: Statistic.Kind
+    KIND_STDDEV: Statistic.Kind
+    KIND_QUANTILE: Statistic.Kind
     KIND_FIELD_NUMBER: _ClassVar[int]
     MEASURE_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
     kind: Statistic.Kind
     measure: str
-    def __init__(self, kind: _Optional[_Union[Statistic.Kind, str]] = ..., measure: _Optional[str] = ...) -> None: ...
+    share: str
+    def __init__(self, kind: _Optional[_Union[Statistic.Kind, str]] = ..., measure: _Optional[str] = ..., share: _Optional[str] = ...) -> None: ...
 
 class PlanRequest(_message.Message):
     __slots__ = ("sql", "table", "parameters", "nano_rho")
