@@ -48,11 +48,8 @@ class Padded:
         Raises:
             ForeignCell: the table has a cell that is not among the keys, or one twice.
         """
-        places = np.zeros(table.num_rows, dtype=np.int64)
-        for name, codes in zip(checked.plan.group_by, checked.codes, strict=True):
-            places = places * len(codes) + _indices(table.column(name), codes)
         rows = np.full(prod(map(len, checked.codes)), -1, dtype=np.int64)
-        rows[places] = np.arange(table.num_rows)
+        rows[places(checked, table)] = np.arange(table.num_rows)
         if np.count_nonzero(rows >= 0) < table.num_rows:
             raise ForeignCell("twice")
         return cls(table, rows)
@@ -73,6 +70,11 @@ class Padded:
             raise OutOfRange(name)
         return self._laid(low)
 
+    def exact(self, name: str) -> NDArray[np.object_]:
+        """Return a column as Python integers of any size; 0 where it is null or there is no cell."""
+        low, high = (self._laid(word) for word in _words(self.table.column(name)))
+        return high.astype(object) * 2**64 + low.view(np.uint64).astype(object)
+
     def fingerprints(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
         """Return a column of sums of record keys modulo 2^64; 0 where there is no cell.
 
@@ -89,6 +91,18 @@ class Padded:
 
     def _laid(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.where(self.present, values[self.rows], 0) if len(values) else np.zeros(len(self.rows), np.int64)
+
+
+def places(checked: CheckedPlan, table: pa.Table) -> NDArray[np.int64]:
+    """Return the position in the padded table of each row of a table with the columns of `group_by`.
+
+    Raises:
+        ForeignCell: a row is not of the padded table.
+    """
+    found = np.zeros(table.num_rows, dtype=np.int64)
+    for name, codes in zip(checked.plan.group_by, checked.codes, strict=True):
+        found = found * len(codes) + _indices(table.column(name), codes)
+    return found
 
 
 def _indices(column: pa.ChunkedArray, codes: tuple[str, ...]) -> NDArray[np.int64]:

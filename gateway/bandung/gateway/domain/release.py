@@ -23,10 +23,14 @@ class Raw:
     Attributes:
         cells: as `CellQuery` describes.
         contributions: as `ContributionQuery` describes, for the cells that needed an exact look.
+        histograms: as `HistogramQuery` describes, one for each that was asked for, in order.
+        keys: as `ContributionQuery` describes, the units of each key of an open dimension.
     """
 
     cells: pa.Table
     contributions: pa.Table | None
+    histograms: tuple[pa.Table, ...] = ()
+    keys: pa.Table | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
