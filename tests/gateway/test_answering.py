@@ -63,7 +63,7 @@ def test_an_answer_says_all_about_itself_and_its_receipt_is_its_ledger_entry(gat
     assert table["farms"].null_count < table.num_rows
     assert {key.decode().removeprefix("bandung.") for key in table.schema.metadata} == METADATA
     assert (told(table, "member"), told(table, "epoch"), told(table, "policy")) == ("IDN", "farms@1", "table-builder")
-    assert json.loads(told(table, "cost")) == {"tables": 1}
+    assert json.loads(told(table, "cost")) == {"tables": 1, "exposures": 2}
     assert json.loads(told(table, "columns"))["farms"] == "count"
     assert json.loads(told(table, "noise"))["count"]["variance"] > 0
     entry = gateway.entries()[-1]
@@ -92,7 +92,7 @@ def test_the_levels_of_a_rollup_are_tables_of_their_own_and_totals_follow_their_
     table = ask(gateway, ROLLUP)
     assert table["area"].to_pylist() == ["31", "32", "odd", "NONE", "_U", "_T"]
     assert table["farms"][-1] == alone["farms"][0]
-    assert json.loads(told(table, "cost")) == {"tables": 1}
+    assert json.loads(told(table, "cost")) == {"tables": 1, "exposures": 1}
     assert len(told(table, "receipt").split()) == len(told(table, "release").split()) == 2
     assert told(table, "release").endswith(told(alone, "receipt"))
     assert kinds(gateway)[-3:] == ["query.answered", "query.answered", "query.repeated"]
@@ -175,7 +175,7 @@ def test_a_used_up_quota_refuses_on_the_record_and_keeps_what_was_answered_open(
         ask(gateway)
         assert "B303" in refused(gateway, OTHER)
         assert gateway.last() == ("query.refused", "B303")
-        assert json.loads(told(ask(gateway), "cost")) == {"tables": 0}
+        assert json.loads(told(ask(gateway), "cost")) == {"tables": 0, "exposures": 0}
         assert gateway.spent("tables/farms@1") == 1
 
 

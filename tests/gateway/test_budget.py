@@ -51,5 +51,6 @@ def test_a_custodian_sees_every_account(gateway: Gateway):
     assert spent(gateway, "custodian/citra") == {
         "tables/farms@1": (1, 5000),
         f"tables/farms@1/{gateway.idn.uri('analyst/ani')}": (1, 500),
+        "exposures/farms@1": (1, 20_000),
         "steps/farms@1": (0, 5000),
     }

@@ -31,12 +31,12 @@ def ani(gateway: Gateway) -> Iterator[GatewayClient]:
 def test_a_dry_run_spends_nothing_and_tells_what_the_answer_then_publishes(ani: GatewayClient, gateway: Gateway):
     before, again = ani.plan(SQL), ani.plan(SQL)
     assert before == again
-    assert (before.cost, before.released, gateway.spent("tables/farms@1")) == ({"tables": 1}, False, 0)
+    assert (before.cost, before.released, gateway.spent("tables/farms@1")) == ({"tables": 1, "exposures": 3}, False, 0)
     answer = ani.query(SQL)
     assert (answer.noise, answer.table.num_rows) == (before.noise, before.cells)
     assert answer.left["tables"] == before.left["tables"] - 1
     after = ani.plan(SQL)
-    assert (after.cost, after.released, after.left) == ({"tables": 0}, True, answer.left)
+    assert (after.cost, after.released, after.left) == ({"tables": 0, "exposures": 0}, True, answer.left)
 
 
 def test_the_size_of_an_answer_is_told_about_right(ani: GatewayClient):
@@ -46,7 +46,7 @@ def test_the_size_of_an_answer_is_told_about_right(ani: GatewayClient):
 def test_what_depends_on_a_parameter_is_told_once_it_is_bound(ani: GatewayClient):
     sql = "SELECT COUNT(*) FROM farms WHERE area = ?"
     assert (ani.plan(sql).cells, ani.plan(sql).cost, ani.plan(sql).noise) == (0, {}, {})
-    assert (ani.plan(sql, ["31"]).cells, ani.plan(sql, ["31"]).cost) == (1, {"tables": 1})
+    assert (ani.plan(sql, ["31"]).cells, ani.plan(sql, ["31"]).cost) == (1, {"tables": 1, "exposures": 1})
 
 
 def test_a_dry_run_of_what_is_not_allowed_is_the_refusal_itself_on_the_record(ani: GatewayClient, gateway: Gateway):

@@ -1,23 +1,15 @@
-"""Perturbation tables: what the published distributions promise, and agreement with the ONS's own package."""
+"""Perturbation tables: what the published distributions promise."""
 
 from __future__ import annotations
 
-import csv
-import importlib.metadata
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 import pytest
-from cell_key_perturbation.create_perturbed_table import create_perturbed_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bandung.gateway.disclosure.ons import OnsTable
 from bandung.gateway.disclosure.ptable import maximum_entropy
+from bandung.gateway.disclosure.published_ptable import published_ptable
 from bandung.gateway.domain.policy import TableBuilder
-
-Row = tuple[int, int, int]
 
 
 @st.composite
@@ -85,45 +77,18 @@ def test_counts_change_as_often_as_the_table_says() -> None:
     np.testing.assert_allclose(shares, table.probabilities[-1], atol=2e-5)
 
 
-def shipped_rows() -> list[Row]:
-    files = importlib.metadata.files("cell-key-perturbation") or []
-    (found,) = [file for file in files if file.name == "ptable_10_5_rule.csv"]
-    with Path(str(found.locate())).open(newline="") as text:
-        return [(int(r["pcv"]), int(r["ckey"]), int(r["pvalue"])) for r in csv.DictReader(text)]
+@settings(max_examples=20, deadline=None)
+@given(attainable())
+def test_every_generated_table_passes_its_own_published_check(declared: tuple[int, float, int]) -> None:
+    noise_max, variance, js = declared
+    policy = TableBuilder(min_units=30, noise_max=noise_max, noise_variance=variance, noise_js=js)
+    assert all(finding.holds for finding in published_ptable(policy).findings)
 
 
-def random_rows(seed: int) -> list[Row]:
-    changes = np.random.default_rng(seed).integers(-3, 4, size=(750, 256))
-    return [(n + 1, key, int(changes[n, key])) for n in range(750) for key in range(256)]
-
-
-def microdata(sizes: list[int], seed: int) -> pd.DataFrame:
-    cells = np.repeat(np.arange(len(sizes)), sizes)
-    keys = np.random.default_rng(seed).integers(0, 256, size=len(cells))
-    return pd.DataFrame({"cell": cells.astype(str), "other": "x", "record_key": keys})
-
-
-@pytest.mark.parametrize("rows", [shipped_rows(), random_rows(3)], ids=["shipped", "random"])
-def test_the_ons_mode_gives_the_counts_of_the_package_cell_for_cell(rows: list[Row]) -> None:
-    sizes = [1, 2, 5, 9, 10, 11, 14, 37, 250, 251, 500, 501, 749, 750, 751, 752, 999, 1000, 1001, 1250, 1751]
-    data = microdata(sizes, seed=11)
-    theirs = create_perturbed_table(
-        data=data,
-        ptable=pd.DataFrame(rows, columns=["pcv", "ckey", "pvalue"]),
-        geog=[],
-        tab_vars=["cell", "other"],
-        record_key="record_key",
-        threshold=0,
-    )
-    sums = data.groupby("cell")["record_key"].sum()
-    counts = data.groupby("cell").size()
-    ours = OnsTable(rows).perturb(counts.to_numpy(dtype=np.int64), sums.to_numpy(dtype=np.int64))
-    assert dict(zip(counts.index, ours.tolist(), strict=True)) == dict(
-        zip(theirs["cell"], theirs["count"].astype(int), strict=True)
-    )
-    assert (ours != counts.to_numpy()).any()
-
-
-def test_a_count_that_the_ons_table_does_not_list_stays_as_it_is() -> None:
-    table = OnsTable([(10, 0, -1), (10, 255, 4)])
-    assert table.perturb(np.array([10, 10, 11, 0]), np.array([256, 255, 0, 0])).tolist() == [9, 14, 11, 0]
+def test_what_is_published_is_what_counts_are_drawn_from() -> None:
+    published = published_ptable(TableBuilder())
+    table = maximum_entropy(5, 2.5, 2)
+    again = np.zeros_like(table.probabilities)
+    for count, change, probability in published.rows:
+        again[count, change + 5] = probability
+    np.testing.assert_array_equal(again, table.probabilities)

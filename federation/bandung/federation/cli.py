@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from bandung.gateway.cli import agreement, dataset, ledger, node
+from bandung.gateway.cli import agreement, dataset, ledger, node, ptable
 from bandung.gateway.cli.console import run, subcommands
 from bandung.gateway.version import __version__
 
@@ -40,6 +40,7 @@ def composed() -> typer.Typer:
         app.add_typer(node.app, name="gateway")
         app.add_typer(dataset.app, name="dataset")
         app.add_typer(agreement.app, name="agreement")
+        app.add_typer(ptable.app, name="ptable")
         app.add_typer(ledger.app, name="ledger")
         app.add_typer(job.app, name="job")
         app.add_typer(model.app, name="model")

@@ -128,12 +128,22 @@ def read_declaration(file: Path) -> Dataset:
     from bandung.gateway.domain.declaration import parse_declaration
 
     try:
-        document = tomllib.loads(file.read_text("utf-8"))
+        document = tomllib.loads(_read(file))
+    except tomllib.TOMLDecodeError as error:
+        raise Refusal(ErrorKind.BAD_DECLARATION, f"{file}: not TOML: {error}.") from error
+    policy = document.get("policy")
+    if isinstance(policy, dict) and isinstance(ptable := policy.get("ptable"), str):
+        policy["ptable"] = _read(file.parent / ptable)
+    return parse_declaration(document, str(file.resolve().parent))
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
     except OSError as error:
         raise Refusal(ErrorKind.BAD_DECLARATION, f"{file}: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Refusal(ErrorKind.BAD_DECLARATION, f"{file}: not TOML: {error}.") from error
-    return parse_declaration(document, str(file.resolve().parent))
+    except UnicodeDecodeError as error:
+        raise Refusal(ErrorKind.BAD_DECLARATION, f"{file}: not UTF-8.") from error
 
 
 def check_dataset(dataset: Dataset) -> CheckReport:

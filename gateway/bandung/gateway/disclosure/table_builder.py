@@ -1,7 +1,8 @@
 """The `table-builder` policy: raw cells to a release.
 
 What is withheld is a null in a row of its own; rows are all the cells of the public code lists, so that nothing is
-told by which rows there are. Empty cells and cells of too few units look the same.
+told by which rows there are. Empty cells and cells of too few units look the same; cells that cannot exist, as the
+declaration says in public, say so.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from bandung.gateway.disclosure.cells import OutOfRange, Padded
+from bandung.gateway.disclosure import ons
+from bandung.gateway.disclosure.cells import ForeignCell, OutOfRange, Padded
 from bandung.gateway.disclosure.keys import uniforms
 from bandung.gateway.disclosure.ptable import PTable, maximum_entropy
 from bandung.gateway.disclosure.safety import Safety, uncertified
+from bandung.gateway.disclosure.structure import impossible
 from bandung.gateway.domain.dataset import Measure
 from bandung.gateway.domain.plan import Statistic, StatisticKind
 from bandung.gateway.domain.policy import TableBuilder
@@ -33,8 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["protect", "published_noise", "uncertified"]
 
-NORMAL, SUPPRESSED = "A", "Q"
-"""SDMX code list CL_OBS_STATUS: normal value; missing value, suppressed."""
+NORMAL, SUPPRESSED, CANNOT_EXIST = "A", "Q", "M"
+"""SDMX code list CL_OBS_STATUS: normal value; missing value, suppressed; missing value, data cannot exist."""
 FREE, CONFIDENTIAL = "F", "C"
 """SDMX code list CL_CONF_STATUS: free for publication; confidential statistical information."""
 
@@ -77,7 +80,10 @@ def protect(checked: CheckedPlan, epoch: Epoch, raw: Raw, dataset_key: bytes) ->
             columns[statistic.name] = sums[measure.name]
         else:
             columns[statistic.name] = protector.mean(sums[measure.name], measure)
-    return Release(_table(checked, columns), published_noise(checked.plan.statistics, epoch))
+    empty = impossible(checked, epoch.dataset)
+    if cells.integers("rows")[empty].any():
+        raise ForeignCell("records where none can be")
+    return Release(_table(checked, columns, empty), published_noise(checked.plan.statistics, epoch))
 
 
 class _Protector:
@@ -93,10 +99,15 @@ class _Protector:
         of = measure.name if measure and measure.optional else ""
         if of not in self._counts:
             rows, fingerprints = self._safety.rows(measure), self._safety.fingerprints(measure)
-            uniform = uniforms(self._dataset_key, fingerprints, rows, StatisticKind.COUNT.value)
             shown = self._safety.enough_units(measure if of else None)
-            self._counts[of] = _Column(_ptable(self._policy).perturb(rows, uniform), shown)
+            self._counts[of] = _Column(self._perturbed(rows, fingerprints), shown)
         return self._counts[of]
+
+    def _perturbed(self, rows: NDArray[np.int64], fingerprints: NDArray[np.uint64]) -> NDArray[np.int64]:
+        if self._policy.ons is not None:
+            return ons.perturb(self._policy.ons, rows, fingerprints)
+        uniform = uniforms(self._dataset_key, fingerprints, rows, StatisticKind.COUNT.value)
+        return _ptable(self._policy).perturb(rows, uniform)
 
     def sum(self, measure: SourceMeasure) -> _Column:
         declared = _declared(self._safety.epoch, measure.name)
@@ -120,13 +131,20 @@ def _ptable(policy: TableBuilder) -> PTable:
     return maximum_entropy(policy.noise_max, policy.noise_variance, policy.noise_js)
 
 
+def _count_variance(policy: TableBuilder) -> float:
+    if policy.ons is not None:
+        return ons.mean_square(policy.ons, policy.min_units)
+    return _ptable(policy).variance(policy.min_units, policy.noise_variance)
+
+
 def _least_width(policy: TableBuilder) -> float:
     """Uniform noise of this half-width has the variance of a count's noise."""
     return sqrt(3 * policy.noise_variance)
 
 
-def _table(checked: CheckedPlan, columns: Mapping[str, _Column]) -> pa.Table:
-    withheld = ~np.logical_and.reduce([column.shown for column in columns.values()])
+def _table(checked: CheckedPlan, columns: Mapping[str, _Column], empty: NDArray[np.bool_]) -> pa.Table:
+    withheld = ~np.logical_and.reduce([column.shown for column in columns.values()]) & ~empty
+    status = np.select([empty, withheld], [CANNOT_EXIST, SUPPRESSED], NORMAL)
     dimensions = {
         name: pa.array([key[i] for key in checked.keys], pa.utf8()) for i, name in enumerate(checked.plan.group_by)
     }
@@ -134,7 +152,7 @@ def _table(checked: CheckedPlan, columns: Mapping[str, _Column]) -> pa.Table:
         {
             **dimensions,
             **{name: column.array() for name, column in columns.items()},
-            "OBS_STATUS": pa.array(np.where(withheld, SUPPRESSED, NORMAL).tolist(), pa.utf8()),
+            "OBS_STATUS": pa.array(status.tolist(), pa.utf8()),
             "CONF_STATUS": pa.array(np.where(withheld, CONFIDENTIAL, FREE).tolist(), pa.utf8()),
         }
     )
@@ -152,7 +170,7 @@ def _noise_of(statistic: Statistic, epoch: Epoch) -> Mapping[str, float]:
     declared bound times that of its count, by the released count of its contributors.
     """
     policy = epoch.dataset.policy_as(TableBuilder)
-    variance = _ptable(policy).variance(policy.min_units, policy.noise_variance)
+    variance = _count_variance(policy)
     if statistic.kind == StatisticKind.COUNT.value:
         return {"variance": variance}
     measure = _declared(epoch, statistic.measure)

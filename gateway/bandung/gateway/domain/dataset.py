@@ -24,10 +24,16 @@ class ColumnRole(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One code of a code list."""
+    """One code of a code list.
+
+    Attributes:
+        parent: code of the dimension's parent that this one lies in, so that it cannot occur beside another; None
+            if that is not declared.
+    """
 
     code: str
     label: str
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +154,32 @@ class Dataset:
     def column(self, name: str) -> Dimension | Measure | None:
         """Return the declared column, or None."""
         return next((column for column in self.columns if column.name == name), None)
+
+    def ancestors(self, name: str) -> tuple[str, ...]:
+        """Return the dimensions that this one nests in, the nearest first."""
+        found: list[str] = []
+        while (above := self._parent(found[-1] if found else name)) is not None:
+            found.append(above)
+        return tuple(found)
+
+    def codes_above(self, name: str, ancestor: str) -> Mapping[str, str]:
+        """Return the code of an ancestor that each code of a dimension lies in, as far as that is declared."""
+        found = self._code_parents(name)
+        for between in self.ancestors(name):
+            if between == ancestor:
+                break
+            higher = self._code_parents(between)
+            found = {code: higher[parent] for code, parent in found.items() if parent in higher}
+        return found
+
+    def _code_parents(self, name: str) -> Mapping[str, str]:
+        column = self.column(name)
+        codes = column.codes if isinstance(column, Dimension) else ()
+        return {entry.code: entry.parent for entry in codes if entry.parent is not None}
+
+    def _parent(self, name: str) -> str | None:
+        column = self.column(name)
+        return column.parent if isinstance(column, Dimension) else None
 
     def policy_as(self, kind: type[_Policy]) -> _Policy:
         """Return the dataset's policy, which is of this kind.

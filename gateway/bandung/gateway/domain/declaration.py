@@ -23,7 +23,7 @@ from bandung.gateway.domain.declaration_form import (
     UnitSection,
 )
 from bandung.gateway.domain.errors import ErrorKind, Refusal
-from bandung.gateway.domain.policy import DifferentialPrivacy, Policy, TableBuilder, TrainingRules
+from bandung.gateway.domain.policy import DifferentialPrivacy, Policy, TrainingRules
 
 RESERVED_COLUMNS = frozenset({"unit", "record_key", "record_key_high", "record_key_low", "obs_status", "conf_status"})
 """Names that answers or the gateway's own copies use beside declared columns."""
@@ -47,7 +47,7 @@ def parse_declaration(document: Mapping[str, object], base: str) -> Dataset:
     """Return the dataset that a declaration describes.
 
     Args:
-        document: the loaded TOML file.
+        document: the loaded TOML file, with the text of the file that `policy.ptable` names in place of its name.
         base: absolute directory of the file; relative paths of the source start there.
 
     Raises:
@@ -98,7 +98,7 @@ def _policy(document: Mapping[str, object], problems: Problems) -> Policy | None
         private = _section(document, "policy", PrivacySection, problems)
         return None if private is None else private.policy()
     rules = _section(document, "policy", TableBuilderSection, problems)
-    return None if rules is None else TableBuilder(**rules.model_dump(exclude={"kind"}))
+    return None if rules is None else rules.policy()
 
 
 def _check_private(
@@ -203,6 +203,13 @@ def _check_parents(dimensions: Sequence[Dimension], sections: Mapping[str, objec
                 problems.add(path, f"{parent} is not a dimension of this dataset")
         elif parent is not None and name in _ancestors(parent, parents):
             problems.add(path, "the hierarchy goes in a circle")
+    listed = {dimension.name: {code.code for code in dimension.codes} for dimension in dimensions}
+    for child in dimensions:
+        above = listed.get(child.parent or "", set())
+        for index, code in enumerate(child.codes):
+            if code.parent is not None and code.parent not in above:
+                reason = f"{code.parent} is no code of the parent that the column names"
+                problems.add(f"columns.{child.name}.codes.{index}.parent", reason)
 
 
 def _ancestors(name: str, parents: Mapping[str, str | None]) -> set[str]:

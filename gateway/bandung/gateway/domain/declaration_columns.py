@@ -43,7 +43,7 @@ def dimension(name: str, form: DimensionForm, path: str, problems: Problems) -> 
     entries = form.codes or ()
     _check_codes(entries, path, problems)
     recode = Recode(_sources(name, form.source)[0], tuple((e.code, _values(e)) for e in entries), form.missing)
-    codes = [Code(entry.code, entry.label or entry.code) for entry in entries]
+    codes = [Code(entry.code, entry.label or entry.code, entry.parent) for entry in entries]
     return Dimension(name, label, recode, _with_missing(codes, form.missing), form.missing, form.parent)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from bandung.gateway.domain.policy import DifferentialPrivacy, Mechanism
+from bandung.gateway.domain.ons import OnsNoise, parse_ptable
+from bandung.gateway.domain.policy import DifferentialPrivacy, Mechanism, TableBuilder
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Text = Annotated[str, Field(min_length=1, max_length=4000)]
@@ -67,10 +68,11 @@ class UnitSection(Section):
 
 
 class CodeEntry(Section):
-    """One code of a list, and the source values that mean it."""
+    """One code of a list, the source values that mean it, and the code that it lies in."""
 
     code: CodeText
     label: Text | None = None
+    parent: CodeText | None = None
     values: tuple[Value, ...] | None = None
 
 
@@ -116,6 +118,12 @@ class MeasureForm(NumberForm):
     missing: Literal["never", "allowed"] = "never"
 
 
+def _ptable(text: object) -> OnsNoise:
+    if not isinstance(text, str):
+        raise ValueError("must name a CSV file")
+    return parse_ptable(text)
+
+
 class TableBuilderSection(Section):
     """`[policy]` with `kind = "table-builder"`: its parameters."""
 
@@ -132,14 +140,23 @@ class TableBuilderSection(Section):
     sum_noise: Annotated[Finite, Field(gt=0, le=10)] = 0.5
     tables_per_analyst: Annotated[int, Field(strict=True, ge=1)] = 500
     tables_per_dataset: Annotated[int, Field(strict=True, ge=1)] = 5000
+    exposures_max: Annotated[int, Field(strict=True, ge=1)] = 20_000
+    noise: Literal["maximum-entropy", "ons"] = "maximum-entropy"
+    ptable: Annotated[OnsNoise, BeforeValidator(_ptable)] | None = None
 
     @model_validator(mode="after")
     def _attainable(self) -> TableBuilderSection:
+        if (self.noise == "ons") != (self.ptable is not None):
+            raise ValueError('a ptable belongs to noise = "ons", and only to that')
         if self.noise_js >= min(self.min_units, self.noise_max):
             raise ValueError("noise_js must be below min_units and below noise_max")
         if self.noise_variance > self.noise_max**2:
             raise ValueError("noise_variance cannot be above noise_max squared")
         return self
+
+    def policy(self) -> TableBuilder:
+        """Return the policy."""
+        return TableBuilder(**self.model_dump(exclude={"kind", "noise", "ptable"}), ons=self.ptable)
 
 
 Rho = Annotated[Finite, Field(ge=1e-9, le=1000)]

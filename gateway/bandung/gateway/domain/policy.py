@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from bandung.gateway.domain.ons import OnsNoise
+
 
 @dataclass(frozen=True, slots=True)
 class TableBuilder:
@@ -30,6 +32,9 @@ class TableBuilder:
         sum_noise: half-width of the sticky noise on a sum, as a share of the cell's largest contribution; it is at
             least sqrt(3 V) steps of the last carried digit, so that a sum of ones is protected as a count is.
         tables_per_analyst, tables_per_dataset: quotas of distinct tables per epoch.
+        exposures_max: most released numbers that any one record may have taken part in, per epoch.
+        ons: counts change by this published table instead, which `noise_max`, `noise_variance` (but for sums) and
+            `noise_js` then say nothing of; None for the table of greatest entropy.
     """
 
     min_units: int = 10
@@ -44,6 +49,8 @@ class TableBuilder:
     sum_noise: float = 0.5
     tables_per_analyst: int = 500
     tables_per_dataset: int = 5000
+    exposures_max: int = 20_000
+    ons: OnsNoise | None = None
 
     def __post_init__(self) -> None:
         if not self.noise_js < min(self.min_units, self.noise_max):

@@ -118,8 +118,8 @@ def source_measures(plan: Plan, epoch: Epoch) -> tuple[SourceMeasure, ...]:
 
 def _cell_count(names: tuple[str, ...], epoch: Epoch) -> int:
     dimensions = [dimension for dimension in epoch.dataset.dimensions if dimension.name in names]
-    parents = {dimension.parent for dimension in dimensions}
-    return prod(len(dimension.codes) for dimension in dimensions if dimension.name not in parents)
+    above = {ancestor for dimension in dimensions for ancestor in epoch.dataset.ancestors(dimension.name)}
+    return prod(len(dimension.codes) for dimension in dimensions if dimension.name not in above)
 
 
 def _codes(name: str, epoch: Epoch, kept: tuple[str, ...] | None) -> tuple[str, ...]:

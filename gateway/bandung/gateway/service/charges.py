@@ -53,14 +53,19 @@ class Tariff:
 def tariffs(epoch: Epoch, plan: Plan | None) -> tuple[Tariff, ...]:
     """Return what a table of the epoch is charged in; nothing yet if there is no plan.
 
-    Distinct tables are counted for each epoch. A privacy budget belongs to the dataset whatever its epoch, since a new
-    epoch may hold the same records: the cap of the dataset is the promise to respondents, the others share it out.
+    Distinct tables are counted for each epoch, and so are exposures: each statistic of a table is at most one number
+    that a record took part in, whoever the record is, so their total bounds every record's exposure. A privacy budget
+    belongs to the dataset whatever its epoch, since a new epoch may hold the same records: the cap of the dataset is
+    the promise to respondents, the others share it out.
     """
     policy = epoch.dataset.policy
     match policy:
         case TableBuilder():
-            tables = 1 if plan else 0
-            return (Tariff(f"tables/{epoch.id}", tables, policy.tables_per_dataset, None, policy.tables_per_analyst),)
+            tables, numbers = (1, len(plan.statistics)) if plan else (0, 0)
+            return (
+                Tariff(f"tables/{epoch.id}", tables, policy.tables_per_dataset, None, policy.tables_per_analyst),
+                Tariff(f"exposures/{epoch.id}", numbers, policy.exposures_max, None, None),
+            )
         case DifferentialPrivacy():
             return (
                 Tariff(

@@ -48,7 +48,8 @@ class Violation:
     Attributes:
         column: declared column, or the section that is concerned (`unit`, `source`).
         rule: short, stable name of the rule.
-        count: rows (codes for `nesting`, units or keys for `key`) that break it; 0 where nothing is counted.
+        count: rows (codes for `nesting` and `parent`, units or keys for `key`) that break it; 0 where nothing is
+            counted.
         remedy: what to do.
     """
 
@@ -108,7 +109,11 @@ def check_source(dataset: Dataset, connector: Connector, stop: Stop) -> CheckRep
 
 def violations(dataset: Dataset, profile: Profile) -> tuple[Violation, ...]:
     """Return how verified facts break a declaration; the same judgement over a source and over its copy."""
-    return (*_row_violations(dataset, profile), *_column_violations(dataset, profile), *_nesting_violations(profile))
+    return (
+        *_row_violations(dataset, profile),
+        *_column_violations(dataset, profile),
+        *_nesting_violations(dataset, profile),
+    )
 
 
 def nesting_pairs(dataset: Dataset) -> tuple[tuple[str, str], ...]:
@@ -209,8 +214,13 @@ def _row_violations(dataset: Dataset, profile: Profile) -> Iterator[Violation]:
             yield Violation("unit", "key missing", profile.key.missing, "Every row needs its record key.")
         if profile.key.units_split:
             yield Violation("unit", "key differs", profile.key.units_split, "All rows of a unit need the same key.")
-        if profile.key.keys_shared:
+        if profile.key.keys_shared and not _keys_may_be_shared(dataset):
             yield Violation("unit", "key shared", profile.key.keys_shared, "No two units may have the same key.")
+
+
+def _keys_may_be_shared(dataset: Dataset) -> bool:
+    """There are only 256 different keys where noise is by a table in ONS's form."""
+    return isinstance(dataset.policy, TableBuilder) and dataset.policy.ons is not None
 
 
 def _column_violations(dataset: Dataset, profile: Profile) -> Iterator[Violation]:
@@ -237,8 +247,12 @@ def _range_violations(measure: Measure, profile: Profile) -> Iterator[Violation]
         yield Violation(measure.name, "out of range", count, "Widen range, or correct the rows or the scale.")
 
 
-def _nesting_violations(profile: Profile) -> Iterator[Violation]:
+def _nesting_violations(dataset: Dataset, profile: Profile) -> Iterator[Violation]:
     for (child, parent), parents in profile.nesting.items():
+        declared = dataset.codes_above(child, parent)
+        strays = sum(bool(found - {declared.get(code)}) for code, found in parents.items() if code in declared)
+        if strays:
+            yield Violation(child, "parent", strays, f"Correct the declared parent of these codes in {parent}.")
         split = sum(len(found) > 1 for found in parents.values())
         if split:
             yield Violation(child, "nesting", split, f"Each code must lie in one code of {parent} only.")

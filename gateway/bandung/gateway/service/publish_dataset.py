@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from bandung.gateway.disclosure.keys import record_keys
 from bandung.gateway.domain.dataset import Dataset, Epoch, Facts, MeasureFacts, Mode
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.ledger import Commit, Event, EventKind, Receipt
+from bandung.gateway.domain.ons import OnsNoise
 from bandung.gateway.domain.policy import Policy, kind
 from bandung.gateway.service.check_dataset import (
     LIVE_RULE,
@@ -178,7 +179,13 @@ def _body(epoch: Epoch) -> dict[str, object]:
 
 
 def _plain(policy: Policy) -> dict[str, object]:
-    return {name: value.value if isinstance(value, Enum) else value for name, value in asdict(policy).items()}
+    return {field.name: _recorded(getattr(policy, field.name)) for field in fields(policy)}
+
+
+def _recorded(value: object) -> object:
+    if isinstance(value, OnsNoise):
+        return value.digest
+    return value.value if isinstance(value, Enum) else value
 
 
 def _rounded(count: int) -> int:

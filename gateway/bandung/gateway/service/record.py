@@ -39,8 +39,9 @@ class Attempt:
         Raises:
             Refusal: QUOTA_EXHAUSTED if a scope has too little left.
         """
-        if any(ledger.remaining(charge.scope, charge.cap) < charge.amount for charge in charges):
-            raise Refusal(ErrorKind.QUOTA_EXHAUSTED)
+        for charge in charges:
+            if ledger.remaining(charge.scope, charge.cap) < charge.amount:
+                raise Refusal(ErrorKind.QUOTA_EXHAUSTED, f"{charge.scope}: {charge.cap} in all")
 
     def settle(self) -> None:
         """Note that the charges are durable: they are owed no more."""
