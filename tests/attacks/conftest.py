@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.attacking import POLICIES, Analysts, Ground, a_ground
+from tests.support.attacking import POLICIES, REPORTED, Analysts, Ground, a_ground
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +23,10 @@ def policy(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=[1, 2], ids=["one analyst", "two colluding"])
 def analysts(request: pytest.FixtureRequest, ground: Ground) -> Analysts:
     return ground.analysts(request.param)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if REPORTED and terminalreporter.config.get_verbosity() > 0:
+        terminalreporter.section("advantages")
+        for test, found in REPORTED:
+            terminalreporter.write_line(f"{found:.2f}  {test}")

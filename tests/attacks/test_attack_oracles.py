@@ -8,18 +8,24 @@ control is the same statement to an ordinary engine over the same rows, where ea
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from math import isfinite
-from pathlib import Path
 
-import duckdb
 import pytest
 
 from tests.support import town
-from tests.support.attacking import CONTROL_MIN, ORACLE_MAX, POLICIES, Analysts, Ground, Heard, advantage
+from tests.support.attacking import (
+    CONTROL_MIN,
+    ORACLE_MAX,
+    POLICIES,
+    Analysts,
+    Ground,
+    Heard,
+    advantage,
+    an_ordinary_engine,
+)
 
 TRIALS = 40
 CONTROL_TRIALS = 12
@@ -190,22 +196,9 @@ def test_no_statement_says_whether_a_person_is_there(
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Heard]:
-    """An ordinary engine over the same rows, which answers everything; its time is the processor's."""
-    connection = duckdb.connect(str(Path(tmp_path_factory.mktemp("engine")) / "town.duckdb"))
-    people = town.rows()
-    connection.register("people", people)
-    connection.execute("CREATE TABLE town AS SELECT * FROM people")
-
-    def ask(sql: str) -> Heard:
-        begun = time.process_time()
-        try:
-            rows = connection.sql(sql).to_arrow_table().to_pylist()
-        except duckdb.Error as error:
-            return Heard(refusal=str(error), seconds=time.process_time() - begun)
-        return Heard(tuple(rows), seconds=time.process_time() - begun)
-
-    return ask
+def engine() -> Iterator[Callable[[str], Heard]]:
+    with an_ordinary_engine("town", town.rows()) as ask:
+        yield ask
 
 
 @pytest.mark.parametrize("name", ORACLES)

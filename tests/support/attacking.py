@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.flight as fl
@@ -75,9 +77,18 @@ CANNOT_PROMISE = {
     "equality": "The same records always get the same noise, so two equal answers say that two groups are the same.",
     "threshold": "Whether a cell is shown depends on its true number of units: whoever knows all but one of them learns"
     " whether that one is there.",
+    "dominance": "Whether a sum is shown depends on its largest contributions: a withheld sum tells that one of its"
+    " contributors is a giant.",
+    "supersets": "Every sum carries a noise of its own, so a contributor who is in many sums can be estimated from them"
+    " by whoever knows the others.",
+    "copies": "A column that is declared several times is protected several times less, since each declaration gets a"
+    " noise of its own.",
 }
 """What `table-builder` does not promise. `docs/trust-model.md` says it in these words, and the attacks that succeed
 because of it are expected to."""
+
+REPORTED: list[tuple[str, float]] = []
+"""Every advantage that was measured in this run, with its test."""
 
 _PLENTY = 10**15
 
@@ -138,7 +149,10 @@ class Analysts:
 
     def numbers(self, sql: str) -> dict[str, float]:
         """Ask for one number by at most one dimension; what is withheld or refused is not there."""
-        cells = (list(row.values())[:-2] for row in self.ask(sql).rows)
+        cells = (
+            [cell for name, cell in row.items() if name not in {"OBS_STATUS", "CONF_STATUS"}]
+            for row in self.ask(sql).rows
+        )
         return {str(key[0]) if key else "": float(number) for *key, number in cells if number is not None}
 
     def close(self) -> None:
@@ -167,22 +181,27 @@ class Ground:
         rows: Callable[[], pa.Table] | pa.Table,
         columns: Mapping[str, Any],
         policy: Mapping[str, Any],
-        **unit: Any,
+        unit: Mapping[str, Any] | None = None,
     ) -> str:
         """Publish rows under a policy, once for each name; return the dataset's SQL name.
 
         Args:
-            unit: of the declaration, by default the column `person` with one row for each.
+            unit: section of the declaration, by default the column `person` with one row for each.
         """
         sql_name = name.replace("-", "_").replace(" ", "_")
         if sql_name not in self._published:
             self._published[sql_name] = self.publish_now(
-                sql_name, rows() if callable(rows) else rows, columns, policy, **unit
+                sql_name, rows() if callable(rows) else rows, columns, policy, unit
             )
         return sql_name
 
     def publish_now(
-        self, name: str, rows: pa.Table, columns: Mapping[str, Any], policy: Mapping[str, Any], **unit: Any
+        self,
+        name: str,
+        rows: pa.Table,
+        columns: Mapping[str, Any],
+        policy: Mapping[str, Any],
+        unit: Mapping[str, Any] | None = None,
     ) -> Epoch:
         """Publish an epoch, and agree that analysts may put it to every use."""
         self._fix_key(name)
@@ -198,7 +217,7 @@ class Ground:
                     "period": "2026",
                 },
                 "source": {"connector": "files", "relation": f"{name}.parquet"},
-                "unit": {"name": "person", "column": "person", "rows_max": 1, **unit},
+                "unit": unit or {"name": "person", "column": "person"},
                 "columns": columns,
                 "policy": policy,
             }
@@ -252,6 +271,27 @@ def a_ground(directory: Path) -> Iterator[Ground]:
             ground.close()
 
 
+@contextmanager
+def an_ordinary_engine(name: str, rows: pa.Table) -> Iterator[Callable[[str], Heard]]:
+    """An engine without a policy that answers everything about the rows; its time is the processor's."""
+    connection = duckdb.connect()
+    connection.register("rows_given", rows)
+    connection.execute(f"CREATE TABLE {name} AS SELECT * FROM rows_given")
+
+    def ask(sql: str) -> Heard:
+        begun = time.process_time()
+        try:
+            found = tuple(connection.sql(sql).to_arrow_table().to_pylist())
+        except duckdb.Error as error:
+            return Heard(refusal=str(error), seconds=time.process_time() - begun)
+        return Heard(found, seconds=time.process_time() - begun)
+
+    try:
+        yield ask
+    finally:
+        connection.close()
+
+
 def public_text(error: BaseException) -> str:
     """The gateway's own words in a client's exception, without what the client adds to them."""
     text = str(error)
@@ -267,7 +307,14 @@ def advantage(said: Sequence[bool] | np.ndarray, truth: Sequence[bool] | np.ndar
     """
     answers, secrets = np.asarray(said, dtype=bool), np.asarray(truth, dtype=bool)
     assert 0 < secrets.sum() < len(secrets)
-    return abs(float(answers[secrets].mean() - answers[~secrets].mean()))
+    return reported(abs(float(answers[secrets].mean() - answers[~secrets].mean())))
+
+
+def reported(found: float) -> float:
+    """Note an advantage under the name of the test that measures it; `pytest -v` lists them."""
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").rsplit("/", 1)[-1].removesuffix(" (call)")
+    REPORTED.append((test, found))
+    return found
 
 
 def standard_error(truth: Sequence[bool] | np.ndarray) -> float:

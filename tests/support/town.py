@@ -7,6 +7,7 @@ only person above eighty, whose being there at all is a secret. What everybody e
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ COLUMNS: dict[str, Any] = {
 }
 
 
+@cache
 def rows() -> pa.Table:
     """The town's people, one row for each."""
     return pa.Table.from_pylist([person for number in range(VILLAGES) for person in _village(number)])
