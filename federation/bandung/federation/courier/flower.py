@@ -60,6 +60,10 @@ _ACTIVATION_RETRY_S: Final = 1.0
 _OBJECT_WAIT_S: Final = 60.0
 """How long the parts of a message may lag behind it: the ServerApp uploads them right after."""
 
+_COLLECTED_S: Final = 3.0
+"""How long after its last reply a node stays: Flower takes the replies of a node that has left for lost, collected or
+not, and our ServerApp looks for them twice a second."""
+
 _logger = logging.getLogger(__name__)
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -120,6 +124,8 @@ class FleetLink:
         self._public_key = public_pem(key)
         self._client = _fleet_client(config, key)
         self._node = Node()
+        self._left = threading.Event()
+        self._replied_s = -_COLLECTED_S
         self._pulse = threading.Thread(target=self._beat, name="courier-heartbeat", daemon=True)
 
     def activate(self) -> None:
@@ -186,9 +192,12 @@ class FleetLink:
                 lambda object_id, content: self._push(run_id, sent.session_id, object_id, content),
                 object_ids_to_push=set(sent.objects_to_push),
             )
+        self._replied_s = monotonic()
 
     def close(self) -> None:
-        """Leave, so that the coordinator need not wait for the session to expire."""
+        """Leave, so that the coordinator need not wait for the session to expire; a last reply is collected first."""
+        self._left.wait(max(0.0, self._replied_s + _COLLECTED_S - monotonic()))
+        self._left.set()
         if self._node.node_id:
             self._sign_off(self._node.node_id)
         self._client.close()
@@ -271,8 +280,9 @@ class FleetLink:
             raise FleetStopped
 
     def _beat(self) -> None:
+        # Told to stop, the courier still finishes the step at hand, and must not be taken for dead meanwhile.
         interval_s = self._config.heartbeat_s
-        while not self._stop.wait(0.8 * interval_s):
+        while not self._left.wait(0.8 * interval_s):
             try:
                 self._client.SendNodeHeartbeat(SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=interval_s))
             except (httpx.HTTPError, ValueError, RuntimeError) as error:
