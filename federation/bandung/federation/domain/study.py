@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from bandung.gateway.domain.noise import FORMS, Noise, variance
+from bandung.gateway.domain.noise import BY_CONTRIBUTORS, FORMS, Noise, variance
 
 STATUS_COLUMNS = ("OBS_STATUS", "CONF_STATUS")
 """Columns of a release that say why a value is absent; they are neither dimensions nor statistics."""
@@ -90,7 +90,7 @@ class Answered:
         """
         noise = self.noise_of(statistic)
         counts = self.table[self.count].to_pylist() if self.count else [None] * len(self.table)
-        if FORMS[-1] in noise:
+        if not noise.keys().isdisjoint(BY_CONTRIBUTORS):
             return [None] * len(self.table)
         return [variance(noise, count) for count in counts]
 

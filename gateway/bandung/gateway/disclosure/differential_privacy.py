@@ -26,7 +26,7 @@ from bandung.gateway.disclosure.aggregates import (
 )
 from bandung.gateway.disclosure.cells import ForeignCell, Padded, places
 from bandung.gateway.disclosure.estimates import Estimate, Noisy
-from bandung.gateway.disclosure.expected_error import Expected, expected
+from bandung.gateway.disclosure.expected_error import expected
 from bandung.gateway.disclosure.noise import half_width, whole_half_width
 from bandung.gateway.disclosure.source_questions import Questions, questions
 from bandung.gateway.disclosure.spending import binned, bins, noises
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bandung.gateway.domain.dataset import Epoch, Measure
     from bandung.gateway.planning.check import CheckedPlan
 
-__all__ = ["Expected", "Questions", "expected", "protect", "questions"]
+__all__ = ["Questions", "expected", "protect", "questions"]
 
 NORMAL, MISSING, FREE = "A", "O", "F"
 """SDMX code lists CL_OBS_STATUS (normal value; missing value, no reason told apart, unreliable data among them) and
@@ -60,8 +60,7 @@ def protect(checked: CheckedPlan, epoch: Epoch, raw: Raw) -> Release:
     """
     table = _Table(checked, epoch, raw)
     columns = {statistic.name: table.column(statistic) for statistic in checked.plan.statistics}
-    noise_ = {name: found.published() for name, found in expected(checked, epoch).items()}
-    return Release(_arrow(checked, columns), noise_)
+    return Release(_arrow(checked, columns), expected(checked, epoch))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

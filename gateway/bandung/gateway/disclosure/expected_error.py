@@ -3,56 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import hypot, sqrt
 from typing import TYPE_CHECKING
 
 from bandung.gateway.disclosure.aggregates import Aggregate, AggregateKind, centre, contributors, declared, reach, units
-from bandung.gateway.disclosure.noise import Noise, half_width
+from bandung.gateway.disclosure.noise import Noise as Drawn
 from bandung.gateway.disclosure.spending import bins, noises
 from bandung.gateway.domain.plan import Statistic, StatisticKind
-from bandung.gateway.domain.policy import DifferentialPrivacy
 
 if TYPE_CHECKING:
     from bandung.gateway.domain.dataset import Epoch, Measure
+    from bandung.gateway.domain.noise import Noise
     from bandung.gateway.planning.check import CheckedPlan
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """How far the noise will move a statistic.
+def expected(checked: CheckedPlan, epoch: Epoch) -> Noise:
+    """Return how far the noise will move each statistic of a table; spends and reveals nothing.
 
-    Attributes:
-        scale: of the distribution of the noise on what is added up for it, in the statistic's own unit.
-        standard_error_max: the largest standard error, in the form that its key in `Release.noise` says.
-        form: that key; `variance` stands for the root of the variance.
-        factor: standard errors in half a 95 % interval.
-    """
-
-    scale: float
-    standard_error_max: float
-    form: str
-    factor: float
-
-    def standard_error(self, records: int) -> float:
-        """Return the standard error in a cell of so many records; of a quantile as a share of them."""
-        if "_root_" in self.form:
-            return self.standard_error_max / sqrt(records)
-        divided = "_times_" in self.form or self.form.endswith("_of_rank")
-        return self.standard_error_max / records if divided else self.standard_error_max
-
-    def half_width(self, records: int) -> float:
-        """Return half the width of the 95 % interval in a cell of so many records."""
-        return self.factor * self.standard_error(records)
-
-    def published(self) -> Mapping[str, float]:
-        """Return the statistic's entry of `Release.noise`."""
-        amount = self.standard_error_max**2 if self.form == "variance" else self.standard_error_max
-        return {"scale": self.scale, self.form: amount}
-
-
-def expected(checked: CheckedPlan, epoch: Epoch) -> Mapping[str, Expected]:
-    """Return how far each statistic of a table will be off, by its name; spends and reveals nothing.
+    Beside the form that the statistic's kind has there is `scale`, that of the distribution of the noise on what is
+    added up for it, in the statistic's own unit.
 
     Raises:
         Refusal: NOT_UNDER_POLICY or TOO_LARGE, as `questions` does.
@@ -61,28 +30,28 @@ def expected(checked: CheckedPlan, epoch: Epoch) -> Mapping[str, Expected]:
     return {statistic.name: _expected(statistic, checked, epoch, drawn) for statistic in checked.plan.statistics}
 
 
-def _expected(statistic: Statistic, checked: CheckedPlan, epoch: Epoch, drawn: Mapping[Aggregate, Noise]) -> Expected:
-    factor = half_width(epoch.dataset.policy_as(DifferentialPrivacy).mechanism, 1.0)
+def _expected(
+    statistic: Statistic, checked: CheckedPlan, epoch: Epoch, drawn: Mapping[Aggregate, Drawn]
+) -> Mapping[str, float]:
     kind = StatisticKind(statistic.kind)
     if kind in {StatisticKind.COUNT, StatisticKind.UNITS}:
         counted = drawn[units(epoch.dataset) if kind is StatisticKind.UNITS else Aggregate(AggregateKind.ROWS)]
-        return Expected(counted.scale, counted.standard_error, "variance", factor)
+        return {"scale": counted.scale, "variance": counted.standard_error**2}
     measure = declared(epoch.dataset, statistic.measure)
     if kind is StatisticKind.QUANTILE:
         binned = drawn[Aggregate(AggregateKind.HISTOGRAM, measure.name)]
         share, count = float(statistic.share), bins(measure, checked, epoch).count
         rank = binned.standard_error * sqrt(count) * max(share, 1 - share)
-        return Expected(binned.scale, rank, "standard_error_max_of_rank", factor)
+        return {"scale": binned.scale, "standard_error_max_of_rank": rank}
     main = _main(kind, measure, drawn)
     step = 10.0 ** -(measure.decimals * (1 if kind in {StatisticKind.SUM, StatisticKind.MEAN} else 2))
     error, form = _error(kind, measure, drawn)
-    if kind is StatisticKind.STDDEV:
-        # Roots of numbers that differ by d differ by at most the root of d.
-        return Expected(main.scale * main.grid * step, sqrt(error * step), form, factor)
-    return Expected(main.scale * main.grid * step, error * step, form, factor)
+    # Roots of numbers that differ by d differ by at most the root of d.
+    amount = sqrt(error * step) if kind is StatisticKind.STDDEV else error * step
+    return {"scale": main.scale * main.grid * step, form: amount}
 
 
-def _main(kind: StatisticKind, measure: Measure, drawn: Mapping[Aggregate, Noise]) -> Noise:
+def _main(kind: StatisticKind, measure: Measure, drawn: Mapping[Aggregate, Drawn]) -> Drawn:
     """The noise of what is added up for the statistic."""
     whole = Aggregate(AggregateKind.SUM, measure.name)
     if kind is StatisticKind.SUM and whole in drawn:
@@ -91,17 +60,17 @@ def _main(kind: StatisticKind, measure: Measure, drawn: Mapping[Aggregate, Noise
     return drawn[Aggregate(AggregateKind.DEVIATIONS if summed else AggregateKind.SQUARES, measure.name)]
 
 
-def _error(kind: StatisticKind, measure: Measure, drawn: Mapping[Aggregate, Noise]) -> tuple[float, str]:
+def _error(kind: StatisticKind, measure: Measure, drawn: Mapping[Aggregate, Drawn]) -> tuple[float, str]:
     """The largest standard error in steps, and its form.
 
     A mean is at most w from the centre and a variance at most w²; see `estimates` for the errors of ratios.
     """
     error, w = _main(kind, measure, drawn).standard_error, reach(measure)
     if kind is StatisticKind.SUM and Aggregate(AggregateKind.SUM, measure.name) in drawn:
-        return error, "standard_error_max"
+        return error, "standard_error"
     by, of_count = "contributors" if measure.optional else "count", drawn[contributors(measure)].standard_error
     if kind is StatisticKind.SUM:
-        return hypot(error, centre(measure) * of_count), "standard_error_max"
+        return hypot(error, centre(measure) * of_count), "standard_error"
     if kind is StatisticKind.MEAN:
         return hypot(error, w * of_count), f"standard_error_max_times_{by}"
     of_total = drawn[Aggregate(AggregateKind.DEVIATIONS, measure.name)].standard_error

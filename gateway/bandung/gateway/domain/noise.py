@@ -1,12 +1,15 @@
 """What is published of a statistic's noise, and the error that it implies.
 
-A policy publishes, for each statistic, one of four forms. Which one, and its number, depends on declarations and on
+A policy publishes, for each statistic, one of these forms. Which one, and its number, depends on declarations and on
 the plan alone, never on data:
 
 - `variance`: of every cell's value (counts);
 - `standard_error`, or `standard_error_max` where a cell's own may be smaller: of every cell's value (sums);
-- `standard_error_max_times_count`: to be divided by the cell's count of records (means);
-- `standard_error_max_times_contributors`: to be divided by the number of records with a value, which is not published.
+- `standard_error_max_times_count`: to be divided by the cell's count of records (means, variances);
+- `standard_error_max_times_contributors`: to be divided by the number of records with a value, which is not published;
+- `standard_error_max_times_root_count`, `standard_error_max_times_root_contributors`: to be divided by their root
+  (standard deviations);
+- `standard_error_max_of_rank`: of the rank of a quantile, in records; what that means for its value is for the data.
 """
 
 from __future__ import annotations
@@ -18,13 +21,20 @@ from typing import Final
 Noise = Mapping[str, Mapping[str, float]]
 """By the statistic's canonical name: the forms that are published of it."""
 
-FORMS: Final = (
-    "variance",
-    "standard_error",
-    "standard_error_max",
-    "standard_error_max_times_count",
-    "standard_error_max_times_contributors",
-)
+_POWERS: Final = {
+    "standard_error": 0.0,
+    "standard_error_max": 0.0,
+    "standard_error_max_times_count": 1.0,
+    "standard_error_max_times_contributors": 1.0,
+    "standard_error_max_times_root_count": 0.5,
+    "standard_error_max_times_root_contributors": 0.5,
+}
+"""By form, the power of the number of records that it is to be divided by."""
+
+FORMS: Final = ("variance", *_POWERS, "standard_error_max_of_rank")
+BY_CONTRIBUTORS: Final = frozenset(form for form in FORMS if form.endswith("contributors"))
+"""Forms whose number of records is not published."""
+
 NORMAL_95: Final = 1.959963984540054
 """Half-width of the 95 % interval of the standard normal distribution."""
 
@@ -38,12 +48,9 @@ def variance(published: Mapping[str, float], records: float | None = None) -> fl
     """
     if "variance" in published:
         return published["variance"]
-    for form in FORMS[1:3]:
-        if form in published:
-            return published[form] ** 2
-    for form in FORMS[3:]:
-        if form in published and records:
-            return (published[form] / records) ** 2
+    for form, power in _POWERS.items():
+        if form in published and (not power or (records or 0) > 0):
+            return (published[form] / (records or 1) ** power) ** 2
     return None
 
 
