@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 PROTOS := $(shell find proto/bandung -name '*.proto' | sort)
 CODE := gateway/bandung federation/bandung connectors/bandung
 
-.PHONY: help install demo test test-all check lint types layers proto-check format proto bench lock wheel clean
+.PHONY: help install demo test test-all check fuzz lint types layers proto-check format proto bench lock wheel clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ test: $(INSTALLED) ## Run the tests, without the slow ones
 
 test-all: $(INSTALLED) ## Run every test, the slow ones too
 	@$(BIN)/python -m pytest -q
+
+SECONDS ?= 60
+fuzz: $(INSTALLED) ## Look for a text that the planner neither plans nor refuses, for SECONDS (60)
+	@$(BIN)/python -m tests.gateway.fuzz_planning -max_total_time=$(SECONDS)
 
 check: lint types layers proto-check test ## Everything a change must pass
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
 from dataclasses import replace
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ from bandung.gateway.planning.sql import plan_sql
 from bandung.gateway.planning.touches import touches
 from bandung.gateway.server import convert as server_convert
 from bandung.gateway.v1 import query_pb2
+from tests.support import private
 from tests.support.builders import a_dataset, a_dimension, a_measure, an_epoch
 from tests.support.exact import exact
 from tests.support.persons import EPOCHS, PRIVATE, find_in, persons
@@ -85,7 +89,7 @@ def test_a_typed_request_has_the_same_plans_as_its_sql(pair: dict[str, Any]) -> 
             TableRequest(
                 "persons",
                 tuple(asked.get("group_by", ())),
-                tuple(a_statistic(name) for name in asked["statistics"]),
+                tuple(private.statistic(name) for name in asked["statistics"]),
                 tuple(Filter(**{**held, "codes": tuple(held.get("codes", ()))}) for held in asked.get("filters", ())),
                 tuple(asked.get("rollup", ())),
             )
@@ -97,12 +101,6 @@ def test_a_typed_request_has_the_same_plans_as_its_sql(pair: dict[str, Any]) -> 
         request.dataset, request.group_by, request.filters, request.statistics, find_in(PRIVATE), request.rollup
     )
     assert plans_of(statement, epoch, ()) == pair["plan"]
-
-
-def a_statistic(name: str) -> Statistic:
-    kind, _, of = name.rstrip(")").partition("(")
-    measure, _, share = of.partition(",")
-    return Statistic(kind, measure, share)
 
 
 @pytest.mark.parametrize(("pair", "sql"), statements("sql"))
@@ -239,6 +237,39 @@ def test_a_column_named_like_a_word_of_sql_is_found_in_quotes() -> None:
     assert "double quotes" in caught.value.message
 
 
+def test_an_open_dimension_is_grouped_by_alone_and_shows_the_codes_of_its_release() -> None:
+    village = a_dimension("village", (), open=True)
+    epoch = replace(PRIVATE, dataset=replace(PRIVATE.dataset, columns=(*PRIVATE.dataset.columns, village)))
+    statement = planned("SELECT village, sex, COUNT(*) n FROM persons GROUP BY ALL ORDER BY village DESC", epoch)
+    (plan,) = bind(statement, epoch, ())
+    checked = check(plan, epoch)
+    assert checked.keys == ()
+    assert checked.codes[plan.group_by.index("village")] == ()
+    release = exact(plan, epoch, [{**person, "village": f"v{i % 3}"} for i, person in enumerate(persons())])
+    villages = present((release,), statement, epoch)["village"].to_pylist()
+    assert villages == sorted(villages, reverse=True)
+    assert set(villages) == {"v0", "v1", "v2"}
+    for sql, code in (("WHERE village = 'v1'", "B205"), ("GROUP BY ROLLUP (village)", "B211")):
+        with pytest.raises(Refusal) as caught:
+            planned(f"SELECT COUNT(*) FROM persons {sql}", epoch)
+        assert caught.value.code == code
+
+
+def test_under_differential_privacy_each_statistic_is_followed_by_its_interval() -> None:
+    epoch = private.a_private_epoch()
+    sql = "SELECT COUNT(*) AS n, sex, AVG(income) FROM persons GROUP BY ROLLUP (sex) HAVING COUNT(DISTINCT person) > 50"
+    statement = planned(sql, epoch)
+    rows = private.persons(sex=["F"] * 90 + ["M"] * 30, income=[500] * 120)
+    plans = bind(statement, epoch, (), private.PLENTY)
+    table = present(
+        tuple(private.release_of(check(plan, epoch), epoch, rows).table for plan in plans), statement, epoch
+    )
+    assert table.schema.equals(result_schema(statement, epoch))
+    assert table.column_names[3:5] == ["n_ci95", "avg(income)_ci95"]
+    assert [(row["sex"], row["n"]) for row in table.to_pylist()] == [("F", 90), ("_T", 120)]
+    assert table["avg(income)"].to_pylist() == pytest.approx([500, 500])
+
+
 def test_two_codes_of_one_column_are_refused_by_their_text() -> None:
     with pytest.raises(Refusal) as caught:
         bind(planned("SELECT COUNT(*) FROM persons WHERE region = 'N' AND region = 'S'"), EPOCH, ())
@@ -324,6 +355,16 @@ FRAGMENTS += [
     "\x00",
     "é",
 ]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is built for Linux on x86-64 only")
+def test_a_coverage_guided_fuzzer_finds_no_text_that_is_neither_planned_nor_refused() -> None:
+    fuzzer = [sys.executable, "-m", "tests.gateway.fuzz_planning", "-max_total_time=30", "-seed=1"]
+    done = subprocess.run(
+        fuzzer, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 @settings(max_examples=300, deadline=None)

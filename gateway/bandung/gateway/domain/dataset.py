@@ -8,9 +8,9 @@ from enum import Enum
 from typing import TypeVar
 
 from bandung.connectors.base import Banded, Column, Expression, FixedPoint, Recode, View
-from bandung.gateway.domain.policy import CellRules, Policy, TrainingRules
+from bandung.gateway.domain.policy import Policy, TrainingRules
 
-_Policy = TypeVar("_Policy", bound=Policy | CellRules)
+_Policy = TypeVar("_Policy", bound=Policy)
 
 
 class ColumnRole(Enum):
@@ -44,6 +44,8 @@ class Dimension:
         codes: the whole public code list in its order, the code for missing included.
         missing: the code that stands for a missing value, or None where none may be missing.
         parent: dimension that this one nests in (district in province), or None.
+        open: there is no public code list, so `codes` is empty and a table shows the codes that its release has;
+            grouped only, and only under a policy that hides which codes occur.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Dimension:
     codes: tuple[Code, ...]
     missing: str | None = None
     parent: str | None = None
+    open: bool = False
 
     @property
     def role(self) -> ColumnRole:
@@ -242,10 +245,6 @@ class Facts:
     )
 
 
-Withheld = Mapping[tuple[tuple[str, ...], str], frozenset[tuple[str, ...]]]
-"""Cells that are not shown, by their table's dimensions and the name of a statistic of it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Epoch:
     """A published version of a dataset: the thing that is queried.
@@ -254,8 +253,6 @@ class Epoch:
         id: `<dataset>@<number>`, for instance `family_planning@1`.
         view: what executors aggregate: the snapshot's table or the live relation, with its record key.
         published_at: RFC 3339, UTC.
-        withheld: under `published-tables`, the cells that are not shown: an entry for each statistic that may be asked
-            for, also if nothing of it is withheld.
     """
 
     id: str
@@ -264,4 +261,3 @@ class Epoch:
     facts: Facts
     view: View
     published_at: str
-    withheld: Withheld = field(default_factory=dict[tuple[tuple[str, ...], str], frozenset[tuple[str, ...]]])

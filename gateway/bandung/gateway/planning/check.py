@@ -11,14 +11,7 @@ from bandung.connectors.base import Measure as SourceMeasure
 from bandung.gateway.domain.dataset import Dimension, Epoch, Measure
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.plan import Plan, StatisticKind
-from bandung.gateway.domain.policy import (
-    DifferentialPrivacy,
-    Policy,
-    PublishedTables,
-    RegisteredTable,
-    TableBuilder,
-    kind,
-)
+from bandung.gateway.domain.policy import DifferentialPrivacy, Policy, TableBuilder, kind
 
 CELLS_MAX = 200_000
 """Most rows of an answer; they are enumerated from the code lists, so this holds before any is made."""
@@ -33,8 +26,10 @@ class CheckedPlan:
     """Proof that a plan passed its epoch's rules. Only `check` makes one.
 
     Attributes:
-        codes: for each dimension of `plan.group_by`, the codes of the padded table in code-list order.
-        keys: every cell of the padded table: the product of `codes`, the last dimension running fastest.
+        codes: for each dimension of `plan.group_by`, the codes of the padded table in code-list order; none for an
+            open dimension.
+        keys: every cell of the padded table: the product of `codes`, the last dimension running fastest. There are
+            none if a dimension is open: the cells are then those of the release.
     """
 
     plan: Plan
@@ -48,22 +43,17 @@ def check(plan: Plan, epoch: Epoch) -> CheckedPlan:
     Under `table-builder` these are the number of variables, the form of the filters, and sparsity, which divides the
     epoch's rows by the cells of the table over all variables, filters counted: it looks at no filtered count, so it
     tells nothing about one. A dimension that another one of the table nests in multiplies no cells. Under
-    `differential-privacy` they are the number of variables and of cells, and what the table may spend. Under
-    `published-tables` the table must be a registered one or a margin of one, whole or for one code of a column.
+    `differential-privacy` they are the number of variables and of cells, and what the table may spend.
 
     Raises:
         Refusal: TOO_MANY_VARIABLES, TOO_LARGE, TOO_SPARSE, NOT_UNDER_POLICY.
     """
     policy = epoch.dataset.policy
-    if isinstance(policy, PublishedTables):
-        _check_published(plan, policy)
     if len(plan.variables) > policy.variables_max:
         raise Refusal(
             ErrorKind.TOO_MANY_VARIABLES, f"It uses {', '.join(plan.variables)}; {policy.variables_max} are allowed."
         )
     match policy:
-        case PublishedTables():
-            pass
         case TableBuilder():
             _check_table_builder(plan, epoch, policy)
         case DifferentialPrivacy():
@@ -71,7 +61,7 @@ def check(plan: Plan, epoch: Epoch) -> CheckedPlan:
     fixed = {held.column: held.codes for held in plan.filters if isinstance(held, Among)}
     codes = tuple(_codes(name, epoch, fixed.get(name)) for name in plan.group_by)
     cells_max = min(CELLS_MAX, policy.cells_max) if isinstance(policy, DifferentialPrivacy) else CELLS_MAX
-    if prod(map(len, codes)) > cells_max:
+    if prod(max(1, len(listed)) for listed in codes) > cells_max:
         raise Refusal(ErrorKind.TOO_LARGE, f"The table has more than {cells_max} cells.")
     return CheckedPlan(plan, codes, tuple(product(*codes)))
 
@@ -104,21 +94,6 @@ def _check_private(plan: Plan, policy: DifferentialPrivacy) -> None:
 
 def _not_offered(policy: Policy, what: str, nearest: str) -> Refusal:
     return Refusal(ErrorKind.NOT_UNDER_POLICY, f"{kind(policy)} does not offer {what}", remedy=nearest)
-
-
-def _check_published(plan: Plan, policy: PublishedTables) -> None:
-    for held in plan.filters:
-        if not isinstance(held, Among) or (len(held.codes) > 1 and held.column not in plan.group_by):
-            raise _not_offered(policy, f"this filter by {held.column}", f"GROUP BY {held.column}, or name one code.")
-    table = policy.margins.get(plan.variables)
-    if table is None or not set(plan.statistics) <= set(table.statistics):
-        registered = "; ".join(_described(table) for table in policy.tables)
-        raise _not_offered(policy, "this table", f"Published are, with all of their margins: {registered}.")
-
-
-def _described(table: RegisteredTable) -> str:
-    statistics = ", ".join(statistic.name for statistic in table.statistics)
-    return f"{statistics} by {', '.join(table.group_by)}" if table.group_by else statistics
 
 
 def source_query(checked: CheckedPlan, epoch: Epoch) -> CellQuery:

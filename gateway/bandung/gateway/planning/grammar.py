@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.planning.text import position
-from bandung.gateway.planning.words import AGGREGATES, COUNTS
+from bandung.gateway.planning.words import AGGREGATES, COUNTS, SHOWN_MAX
 
 _PARTS: Final[dict[type[exp.Expr], frozenset[str]]] = {
     exp.Select: frozenset({"expressions", "from_", "where", "group", "having", "order", "limit"}),
@@ -103,4 +103,6 @@ def _refuse(node: exp.Expr, text: str) -> NoReturn:
 def _called(node: exp.Expr) -> str:
     if isinstance(node, exp.Func):
         return node.sql_name() if not isinstance(node, exp.Anonymous) else "a function"
+    if isinstance(node, exp.Column):
+        return node.name[:SHOWN_MAX]
     return type(node).__name__.upper()

@@ -119,7 +119,7 @@ def _sorted(table: pa.Table, order: tuple[tuple[str, Direction], ...], epoch: Ep
 
 def _sort_key(table: pa.Table, source: str, epoch: Epoch) -> pa.ChunkedArray | pa.Array:
     dimension = next((entry for entry in epoch.dataset.dimensions if entry.name == source), None)
-    if dimension is None:
+    if dimension is None or dimension.open:
         return table.column(source)
     codes = pa.array([*(entry.code for entry in dimension.codes), TOTAL], pa.utf8())
     return pc.call_function("index_in", [table.column(source)], pc.SetLookupOptions(codes))

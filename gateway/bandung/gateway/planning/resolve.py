@@ -72,6 +72,8 @@ def filtered(name: str, of: Dataset, place: Place = None) -> Dimension | Measure
     column = of.column(name.lower())
     if column is None:
         raise _wrong(name, column, [column.name for column in of.columns], "columns", place)
+    if isinstance(column, Dimension) and column.open:
+        raise Refusal(ErrorKind.WRONG_ROLE, f"{column.name} has no public code list: group by it", position=place)
     return column
 
 
@@ -153,8 +155,8 @@ def hierarchy(names: tuple[str, ...], of: Dataset, place: Place = None) -> tuple
                 remedy=f"Roll up a declared hierarchy: ROLLUP({', '.join(_chain(nested[-1], of))}).",
             )
     for held in nested:
-        if any(entry.code == TOTAL for entry in held.codes):
-            raise Refusal(ErrorKind.BAD_REQUEST, f"{held.name} has a code {TOTAL} of its own", position=place)
+        if held.open or any(entry.code == TOTAL for entry in held.codes):
+            raise Refusal(ErrorKind.BAD_REQUEST, f"{held.name} may have a code {TOTAL} of its own", position=place)
     return tuple(held.name for held in nested)
 
 

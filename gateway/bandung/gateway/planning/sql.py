@@ -49,7 +49,7 @@ def _statement(select: exp.Select, scope: Scope, *, explain: bool) -> Statement:
     items = [statistic(item.unalias(), scope) if is_aggregate(item) else None for item in select.expressions]
     shown = {held.name: held for held in items if held}
     if not shown:
-        scope.refuse(select.expressions[0], "Rows cannot be read: add an aggregate such as COUNT(*).")
+        scope.refuse(next(iter(select.expressions), select), "Rows cannot be read: add an aggregate such as COUNT(*).")
     outputs = tuple(_output(item, held, scope) for item, held in zip(select.expressions, items, strict=True))
     levels = _levels(select, scope)
     filters, parameters = comparisons(select, scope)

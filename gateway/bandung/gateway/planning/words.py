@@ -53,7 +53,7 @@ _FUNCTIONS: Final = frozenset(
 )
 _EXTREMES: Final = frozenset({"MIN", "MAX"})
 _NAME_PARTS_MAX: Final = 4
-_SHOWN_MAX: Final = 40
+SHOWN_MAX: Final = 40
 
 
 def check_words(tokens: Sequence[Token], text: str) -> None:
@@ -124,5 +124,5 @@ def _nearest(token: Token) -> str:
 
 
 def _foreign(token: Token, text: str, nearest: str) -> Refusal:
-    detail = f"Not offered: {token.text[:_SHOWN_MAX]}"
+    detail = f"Not offered: {token.text[:SHOWN_MAX]}"
     return Refusal(ErrorKind.NOT_IN_GRAMMAR, detail, position=place(text, token.start), remedy=nearest)
