@@ -83,6 +83,10 @@ CANNOT_PROMISE = {
     " by whoever knows the others.",
     "copies": "A column that is declared several times is protected several times less, since each declaration gets a"
     " noise of its own.",
+    "epochs": "Quotas of tables and exposures are counted for each epoch: publishing the same records again gives"
+    " everybody new ones.",
+    "names": "The same records published under another name are other records to the gateway: they get another key,"
+    " another noise and other quotas.",
 }
 """What `table-builder` does not promise. `docs/trust-model.md` says it in these words, and the attacks that succeed
 because of it are expected to."""
@@ -202,6 +206,7 @@ class Ground:
         columns: Mapping[str, Any],
         policy: Mapping[str, Any],
         unit: Mapping[str, Any] | None = None,
+        mode: str = "snapshot",
     ) -> Epoch:
         """Publish an epoch, and agree that analysts may put it to every use."""
         self._fix_key(name)
@@ -215,6 +220,7 @@ class Ground:
                     "licence": "CC0-1.0",
                     "country": "IDN",
                     "period": "2026",
+                    "mode": mode,
                 },
                 "source": {"connector": "files", "relation": f"{name}.parquet"},
                 "unit": unit or {"name": "person", "column": "person"},
@@ -240,15 +246,16 @@ class Ground:
             path.touch(0o600)
             path.write_bytes(hashlib.sha256(name.encode()).digest())
 
-    def most(self, policy: str, name: str, truth: Sequence[bool] | np.ndarray) -> float:
-        """The most advantage that a policy leaves to a binary attack on a dataset, given what was spent of it.
+    def most(self, policy: str, names: str | list[str], truth: Sequence[bool] | np.ndarray) -> float:
+        """The most advantage that a policy leaves to a binary attack on datasets, given what was spent of them.
 
         Under rho-zCDP the Gaussian mechanism's hypothesis test has advantage 2 Phi(sqrt(2 rho) / 2) - 1 (Dong, Roth,
         Su: Gaussian Differential Privacy, 2022, with mu = sqrt(2 rho)).
         """
         if policy != "differential-privacy":
             return BINARY_MAX
-        rho = self.spent(f"nano_rho/{name}") / 1e9
+        spent = [self.spent(f"nano_rho/{name}") for name in ([names] if isinstance(names, str) else names)]
+        rho = sum(spent) / 1e9
         return 2 * NormalDist().cdf(sqrt(2 * rho) / 2) - 1 + 3 * standard_error(truth)
 
     def spent(self, scope: str) -> int:

@@ -13,12 +13,14 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from bandung.connectors.base import Stop
 from bandung.gateway.config import GatewayConfig, NodeDirectory, load_config
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.ledger import Commit, Event, EventKind
+from bandung.gateway.domain.policy import PublishedTables
 from bandung.gateway.pki.membership import PinnedMaskKeys
 from bandung.gateway.service.agreements import AgreementDesk
 from bandung.gateway.service.withdraw_dataset import WithdrawDataset
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from bandung.gateway.domain.ledger import Receipt
     from bandung.gateway.server.listener import Desks, ServerConfig
     from bandung.gateway.service.check_dataset import CheckReport
+    from bandung.gateway.service.protect_tables import Protected
+    from bandung.gateway.service.publish_dataset import PublishDataset
     from bandung.gateway.store.epochs import OpenEpochs
     from bandung.gateway.store.snapshot import SnapshotFiles
 
@@ -167,20 +171,40 @@ def publish_dataset(
         progress: told rows done and rows in all.
 
     Raises:
-        Refusal: DATA_VIOLATES_DECLARATION, NOT_LIVE, SOURCE_UNAVAILABLE.
+        Refusal: DATA_VIOLATES_DECLARATION, NOT_LIVE, SOURCE_UNAVAILABLE, UNSAFE_TABLES.
     """
+    return _publisher(stores, stores.node.snapshots)(dataset, stores.operator, Stop(), progress)
+
+
+def audit_tables(
+    stores: Stores, dataset: Dataset, progress: Callable[[int, int], None] = lambda _done, _total: None
+) -> Protected:
+    """Protect a dataset's registered tables as publishing would, over a copy that is gone afterwards.
+
+    Args:
+        progress: told rows done and rows in all, then numbers.
+
+    Raises:
+        Refusal: DATA_VIOLATES_DECLARATION, SOURCE_UNAVAILABLE; NOT_UNDER_POLICY if it registers none.
+    """
+    if not isinstance(dataset.policy, PublishedTables):
+        raise Refusal(ErrorKind.NOT_UNDER_POLICY, f"{dataset.name} registers no tables.")
+    with TemporaryDirectory(prefix=".tables-", dir=stores.node.root) as scratch:
+        return _publisher(stores, Path(scratch)).tables(dataset, Stop(), progress)
+
+
+def _publisher(stores: Stores, snapshots: Path) -> PublishDataset:
     from bandung.gateway.service.publish_dataset import PublishDataset
     from bandung.gateway.store.sources import Sources
 
-    publish = PublishDataset(
+    return PublishDataset(
         connectors=Sources(os.environ),
         catalogue=stores.catalogue,
-        snapshots=_snapshots(stores),
+        snapshots=_snapshots(stores, snapshots),
         secrets=stores.secrets,
         clock=stores.clock,
         randomness=stores.randomness,
     )
-    return publish(dataset, stores.operator, Stop(), progress)
 
 
 def run_gateway(directory: Path) -> int:
@@ -196,7 +220,10 @@ def run_gateway(directory: Path) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with open_stores(directory) as stores, closing(OpenEpochs(_snapshots(stores), Sources(os.environ))) as epochs:
+    with (
+        open_stores(directory) as stores,
+        closing(OpenEpochs(_snapshots(stores, stores.node.snapshots), Sources(os.environ))) as epochs,
+    ):
         stores.ledger.commit(Commit(_started(stores)))
         server = serve(_server_config(stores), _desks(stores, epochs), stores.clock, stores.randomness)
         _log.info("%s serves on %s", stores.config.member.id, stores.config.network.listen)
@@ -285,11 +312,11 @@ def _server_config(stores: Stores) -> ServerConfig:
     )
 
 
-def _snapshots(stores: Stores) -> SnapshotFiles:
+def _snapshots(stores: Stores, directory: Path) -> SnapshotFiles:
     from bandung.gateway.store.snapshot import SnapshotFiles
 
     engine = stores.config.engine
-    return SnapshotFiles(stores.node.snapshots, engine.memory_mib_max, engine.threads_max)
+    return SnapshotFiles(directory, engine.memory_mib_max, engine.threads_max)
 
 
 @dataclass(frozen=True, slots=True)

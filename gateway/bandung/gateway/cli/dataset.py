@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,19 +55,27 @@ def check(file: FileArgument, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def tables(file: FileArgument, gateway: GatewayOption, *, as_json: AsJson = False) -> None:
+    """Protect the registered tables and attack them, at home; ends with 1 if a number gives way. Publishes nothing."""
+    from bandung.gateway.app import audit_tables, open_stores, read_declaration
+    from bandung.gateway.cli.tables_report import document, lines
+
+    dataset = read_declaration(file)
+    with open_stores(gateway) as stores, _progress(dataset.name) as progress:
+        found = audit_tables(stores, dataset, progress)
+    report(document(found), lambda: lines(found), as_json=as_json)
+    if not found.audit.safe:
+        raise not_well()
+
+
+@app.command()
 def publish(file: FileArgument, gateway: GatewayOption, *, as_json: AsJson = False) -> None:
     """Make an epoch of a dataset; it is what is asked from then on. A running gateway notices by itself."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from bandung.gateway.app import open_stores, publish_dataset, read_declaration
 
     dataset = read_declaration(file)
-    with open_stores(gateway) as stores, Progress(console=Console(stderr=True)) as bars:
-        bar = bars.add_task(dataset.name, total=None)
-        epoch, receipt = publish_dataset(
-            stores, dataset, lambda done, total: bars.update(bar, completed=done, total=total)
-        )
+    with open_stores(gateway) as stores, _progress(dataset.name) as progress:
+        epoch, receipt = publish_dataset(stores, dataset, progress)
     document = {"epoch": epoch.id, "rows": epoch.facts.rows, "units": epoch.facts.units, "receipt": receipt.id}
     lines = [
         f"{epoch.id} is published: {epoch.facts.rows} rows of {epoch.facts.units} units; ledger receipt {receipt.id}.",
@@ -92,6 +102,17 @@ def withdraw(
         [f"{name} is withdrawn; ledger receipt {receipt.id}."],
         as_json=as_json,
     )
+
+
+@contextmanager
+def _progress(name: str) -> Generator[Callable[[int, int], None]]:
+    """Show a bar on standard error; what is given takes how much is done, and how much there is in all."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bars:
+        bar = bars.add_task(name, total=None)
+        yield lambda done, total: bars.update(bar, completed=done, total=total)
 
 
 def _line(violation: Violation) -> str:

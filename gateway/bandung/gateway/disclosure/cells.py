@@ -43,13 +43,18 @@ class Padded:
 
     @classmethod
     def on(cls, checked: CheckedPlan, table: pa.Table) -> Padded:
-        """Lay a table with the columns of `group_by` out on the plan's keys.
+        """Lay a table with the columns of `group_by` out on the plan's keys; errors as of `over`."""
+        return cls.over(checked.plan.group_by, checked.codes, table)
+
+    @classmethod
+    def over(cls, group_by: tuple[str, ...], codes: tuple[tuple[str, ...], ...], table: pa.Table) -> Padded:
+        """Lay a table with the columns of `group_by` out on the product of their codes.
 
         Raises:
-            ForeignCell: the table has a cell that is not among the keys, or one twice.
+            ForeignCell: the table has a cell that is not among these, or one twice.
         """
-        rows = np.full(prod(map(len, checked.codes)), -1, dtype=np.int64)
-        rows[places(checked, table)] = np.arange(table.num_rows)
+        rows = np.full(prod(map(len, codes)), -1, dtype=np.int64)
+        rows[places(group_by, codes, table)] = np.arange(table.num_rows)
         if np.count_nonzero(rows >= 0) < table.num_rows:
             raise ForeignCell("twice")
         return cls(table, rows)
@@ -93,15 +98,15 @@ class Padded:
         return np.where(self.present, values[self.rows], 0) if len(values) else np.zeros(len(self.rows), np.int64)
 
 
-def places(checked: CheckedPlan, table: pa.Table) -> NDArray[np.int64]:
-    """Return the position in the padded table of each row of a table with the columns of `group_by`.
+def places(group_by: tuple[str, ...], codes: tuple[tuple[str, ...], ...], table: pa.Table) -> NDArray[np.int64]:
+    """Return the position in the product of codes of each row of a table with the columns of `group_by`.
 
     Raises:
         ForeignCell: a row is not of the padded table.
     """
     found = np.zeros(table.num_rows, dtype=np.int64)
-    for name, codes in zip(checked.plan.group_by, checked.codes, strict=True):
-        found = found * len(codes) + _indices(table.column(name), codes)
+    for name, known in zip(group_by, codes, strict=True):
+        found = found * len(known) + _indices(table.column(name), known)
     return found
 
 

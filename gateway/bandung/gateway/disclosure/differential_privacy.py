@@ -202,7 +202,7 @@ class _Table:
         if ((place < 0) | (place >= count)).any():
             raise ForeignCell("no such bin")
         counts = np.zeros((len(self._cells.rows), count), np.int64)
-        np.add.at(counts, (places(self._checked, table), place), rows)
+        np.add.at(counts, (places(self._checked.plan.group_by, self._checked.codes, table), place), rows)
         return counts
 
 

@@ -18,7 +18,7 @@ from bandung.connectors.base import Measure as SourceMeasure
 from bandung.gateway.disclosure.cells import Padded
 from bandung.gateway.disclosure.exact import is_negative, percentage
 from bandung.gateway.domain.dataset import Measure, Mode
-from bandung.gateway.domain.policy import TableBuilder
+from bandung.gateway.domain.policy import CellRules
 from bandung.gateway.planning.check import CheckedPlan, source_query
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def uncertified(checked: CheckedPlan, epoch: Epoch, cells: pa.Table) -> Contribu
     Raises:
         SourceError: the cells are not those of the plan.
     """
-    policy = epoch.dataset.policy_as(TableBuilder)
+    policy = epoch.dataset.policy_as(CellRules)
     query = source_query(checked, epoch)
     padded = Padded.on(checked, cells)
     safety = Safety(epoch, padded, None)
@@ -122,8 +122,8 @@ class Safety:
         return below | is_negative((-1, total), (greatest, rows), constant=-steps)
 
     @property
-    def _policy(self) -> TableBuilder:
-        return self.epoch.dataset.policy_as(TableBuilder)
+    def _policy(self) -> CellRules:
+        return self.epoch.dataset.policy_as(CellRules)
 
     def _rows_per_unit(self) -> int | None:
         """The most rows that a unit certainly has at most, or None if that is not known."""
@@ -135,8 +135,8 @@ class Safety:
     def _units(self, looked: Padded, measure: SourceMeasure | None) -> NDArray[np.int64]:
         return looked.integers(f"{measure.name}.units" if measure else "units")
 
-    def _total(self, measure: SourceMeasure) -> NDArray[np.int64]:
-        """The sum of the units' contributions, or less: rows of one unit may cancel each other."""
+    def total(self, measure: SourceMeasure) -> NDArray[np.int64]:
+        """Return the sum of the units' contributions, or less: rows of one unit may cancel each other."""
         total = self.cells.integers(f"{measure.name}.sum")
         if not measure.signed:
             return total
@@ -150,15 +150,15 @@ class Safety:
         if self._rows_per_unit() != 1:
             return np.zeros(len(self.cells.rows), dtype=np.bool_)
         row = self.cells.integers(f"{measure.name}.max")
-        return ~_sensitive(self._policy, self._total(measure), [row] * max(2, self._policy.dominance_n))
+        return ~_sensitive(self._policy, self.total(measure), [row] * max(2, self._policy.dominance_n))
 
     def _contributor_shown(self, looked: Padded, measure: SourceMeasure) -> NDArray[np.bool_]:
         ranks = range(1, max(2, self._policy.dominance_n) + 1)
         top = [looked.integers(f"{measure.name}.top{rank}") for rank in ranks]
-        return _sensitive(self._policy, self._total(measure), top)
+        return _sensitive(self._policy, self.total(measure), top)
 
 
-def _sensitive(policy: TableBuilder, total: NDArray[np.int64], top: list[NDArray[np.int64]]) -> NDArray[np.bool_]:
+def _sensitive(policy: CellRules, total: NDArray[np.int64], top: list[NDArray[np.int64]]) -> NDArray[np.bool_]:
     """Return where a sum gives a contributor away.
 
     The p %-rule: total - x1 - x2 < p/100 x1; dominance: x1 + … + xn > k/100 total (Hundepool et al., Statistical

@@ -8,9 +8,9 @@ from enum import Enum
 from typing import TypeVar
 
 from bandung.connectors.base import Banded, Column, Expression, FixedPoint, Recode, View
-from bandung.gateway.domain.policy import Policy, TrainingRules
+from bandung.gateway.domain.policy import CellRules, Policy, TrainingRules
 
-_Policy = TypeVar("_Policy", bound=Policy)
+_Policy = TypeVar("_Policy", bound=Policy | CellRules)
 
 
 class ColumnRole(Enum):
@@ -245,6 +245,10 @@ class Facts:
     )
 
 
+Withheld = Mapping[tuple[tuple[str, ...], str], frozenset[tuple[str, ...]]]
+"""Cells that are not shown, by their table's dimensions and the name of a statistic of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Epoch:
     """A published version of a dataset: the thing that is queried.
@@ -253,6 +257,8 @@ class Epoch:
         id: `<dataset>@<number>`, for instance `family_planning@1`.
         view: what executors aggregate: the snapshot's table or the live relation, with its record key.
         published_at: RFC 3339, UTC.
+        withheld: under `published-tables`, the cells that are not shown: an entry for each statistic that may be asked
+            for, also if nothing of it is withheld.
     """
 
     id: str
@@ -261,3 +267,4 @@ class Epoch:
     facts: Facts
     view: View
     published_at: str
+    withheld: Withheld = field(default_factory=dict[tuple[tuple[str, ...], str], frozenset[tuple[str, ...]]])

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
@@ -17,19 +18,23 @@ from bandung.gateway.domain.declaration_form import (
     DimensionForm,
     MeasureForm,
     PrivacySection,
+    PublishedTablesSection,
     SourceSection,
     TableBuilderSection,
     TrainingSection,
     UnitSection,
 )
 from bandung.gateway.domain.errors import ErrorKind, Refusal
-from bandung.gateway.domain.policy import DifferentialPrivacy, Policy, TrainingRules
+from bandung.gateway.domain.policy import DifferentialPrivacy, Policy, PublishedTables, TrainingRules
 
 RESERVED_COLUMNS = frozenset({"unit", "record_key", "record_key_high", "record_key_low", "obs_status", "conf_status"})
 """Names that answers or the gateway's own copies use beside declared columns."""
 
 BASE_OPTION = "base"
 """Source option that holds the declaration's directory; set by the parser, never written in a file."""
+
+FINEST_CELLS_MAX = 50_000
+"""Most cells over all dimensions of a registered set of tables: each is an unknown of the audit's programs."""
 
 _COLUMN_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _CREDENTIALS = re.compile(r"://[^/@\s:]*:[^/@\s]+@")
@@ -70,6 +75,8 @@ def parse_declaration(document: Mapping[str, object], base: str) -> Dataset:
         _check_private(about, training, columns, problems)
     elif any(isinstance(column, Measure) and column.bounds for column in columns):
         problems.add("columns", "bounds belong to the policy differential-privacy")
+    if isinstance(policy, PublishedTables):
+        _check_published(policy, about, training, columns, problems)
     if problems.found or not (about and source and unit and policy and training):
         raise Refusal(ErrorKind.BAD_DECLARATION, "; ".join(sorted(problems.found)) + ".")
     return Dataset(
@@ -97,6 +104,9 @@ def _policy(document: Mapping[str, object], problems: Problems) -> Policy | None
     if kind == "differential-privacy":
         private = _section(document, "policy", PrivacySection, problems)
         return None if private is None else private.policy()
+    if kind == "published-tables":
+        registered = _section(document, "policy", PublishedTablesSection, problems)
+        return None if registered is None else registered.policy()
     rules = _section(document, "policy", TableBuilderSection, problems)
     return None if rules is None else rules.policy()
 
@@ -115,6 +125,33 @@ def _check_private(
     for column in columns:
         if isinstance(column, Measure) and column.bounds and not _within(column):
             problems.add(f"columns.{column.name}.bounds", "must be an increasing part of range")
+
+
+def _check_published(
+    policy: PublishedTables,
+    about: DatasetSection | None,
+    training: TrainingSection | None,
+    columns: Sequence[Dimension | Measure],
+    problems: Problems,
+) -> None:
+    """What was audited must stay as it is, and nothing else of the same records may be told."""
+    if about and about.mode == "live":
+        problems.add("dataset.mode", "must be snapshot under the policy published-tables")
+    if training and training.allowed:
+        problems.add("training.allowed", "training is not offered under published-tables")
+    dimensions = {column.name: column for column in columns if isinstance(column, Dimension)}
+    measures = {column.name for column in columns if isinstance(column, Measure)}
+    for number, table in enumerate(policy.tables):
+        for name in table.group_by:
+            if name not in dimensions:
+                problems.add(f"policy.tables.{number}.group_by", f"{name} is not a dimension of this dataset")
+        for statistic in table.statistics:
+            if statistic.measure and statistic.measure not in measures:
+                problems.add(f"policy.tables.{number}.statistics", f"{statistic.measure} is not a measure")
+    used = [dimensions[name] for name in {n for t in policy.tables for n in t.group_by} if name in dimensions]
+    parents = {dimension.parent for dimension in used}
+    if prod(len(dimension.codes) for dimension in used if dimension.name not in parents) > FINEST_CELLS_MAX:
+        problems.add("policy.tables", f"all dimensions together make more than {FINEST_CELLS_MAX} cells")
 
 
 def _within(measure: Measure) -> bool:

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from bandung.gateway.domain.ons import OnsNoise, parse_ptable
-from bandung.gateway.domain.policy import DifferentialPrivacy, Mechanism, TableBuilder
+from bandung.gateway.domain.plan import Statistic
+from bandung.gateway.domain.policy import DifferentialPrivacy, Mechanism, PublishedTables, RegisteredTable, TableBuilder
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Text = Annotated[str, Field(min_length=1, max_length=4000)]
@@ -209,6 +210,37 @@ class PrivacySection(Section):
 def _units(amount: float, digits: int) -> int:
     """Return the amount, as it was written, in units of 10^-digits."""
     return int(Decimal(repr(amount)).scaleb(digits))
+
+
+class RegisteredTableForm(Section):
+    """`[[policy.tables]]`: one table of a registered set."""
+
+    group_by: Annotated[tuple[Name, ...], Field(max_length=6)]
+    statistics: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^(count|sum\([a-z][a-z0-9_]*\))$")], ...], Field(min_length=1)
+    ]
+    complete: Truth = False
+
+    def table(self) -> RegisteredTable:
+        """Return the table, its parts sorted."""
+        statistics = (Statistic(*name.rstrip(")").split("(")) for name in self.statistics)
+        return RegisteredTable(tuple(sorted(set(self.group_by))), tuple(sorted(set(statistics))), self.complete)
+
+
+class PublishedTablesSection(Section):
+    """`[policy]` with `kind = "published-tables"`: what is sensitive, and the registered set."""
+
+    kind: Literal["published-tables"]
+    min_units: Annotated[int, Field(strict=True, ge=3)] = 10
+    p_percent: Annotated[Finite, Field(gt=0, le=100)] = 15.0
+    dominance_n: Annotated[int, Field(strict=True, ge=1, le=9)] = 2
+    dominance_k_percent: Annotated[Finite, Field(gt=0, lt=100)] = 85.0
+    tables: Annotated[tuple[RegisteredTableForm, ...], Field(min_length=1, max_length=50)]
+
+    def policy(self) -> PublishedTables:
+        """Return the policy."""
+        rules = self.model_dump(exclude={"kind", "tables"})
+        return PublishedTables(**rules, tables=tuple(form.table() for form in self.tables))
 
 
 class TrainingSection(Section):

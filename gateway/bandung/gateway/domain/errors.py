@@ -260,6 +260,12 @@ class ErrorKind(Enum):
         "The source cannot serve this dataset live.",
         "Publish a snapshot, or provide a record key column or a place to write one.",
     )
+    UNSAFE_TABLES = ErrorSpec(
+        "B506",
+        Status.FAILED_PRECONDITION,
+        "The registered tables cannot be protected: from what they would show, withheld numbers could be worked out.",
+        "Coarsen the tables, or let more cells be withheld; `bandung dataset tables FILE` lists what gives way.",
+    )
 
     @property
     def spec(self) -> ErrorSpec:

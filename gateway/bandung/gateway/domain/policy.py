@@ -5,18 +5,18 @@ A policy belongs to a dataset's epoch. There is one policy for SQL, statistics a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import combinations
 
 from bandung.gateway.domain.ons import OnsNoise
+from bandung.gateway.domain.plan import Statistic
 
 
 @dataclass(frozen=True, slots=True)
-class TableBuilder:
-    """The `table-builder` policy: threshold, p %-rule, dominance, sparsity, cell-key noise, quotas.
-
-    `noise_js` must be below `min_units`, or cells at the threshold could only be shown as 0, and below `noise_max`,
-    or no unbiased noise exists for some counts; anything else is a ValueError.
+class CellRules:
+    """Which cells are sensitive, whatever is done about them then.
 
     Attributes:
         min_units: fewest units in a released cell; fewest steps of a sum from the least and the greatest that its
@@ -24,6 +24,22 @@ class TableBuilder:
         p_percent: a cell's sum is sensitive if total - x1 - x2 < p/100 x1.
         dominance_n, dominance_k_percent: a cell's sum is sensitive if its n largest contributors hold more
             than k % of it.
+    """
+
+    min_units: int = 10
+    p_percent: float = 15.0
+    dominance_n: int = 2
+    dominance_k_percent: float = 85.0
+
+
+@dataclass(frozen=True, slots=True)
+class TableBuilder(CellRules):
+    """The `table-builder` policy: threshold, p %-rule, dominance, sparsity, cell-key noise, quotas.
+
+    `noise_js` must be below `min_units`, or cells at the threshold could only be shown as 0, and below `noise_max`,
+    or no unbiased noise exists for some counts; anything else is a ValueError.
+
+    Attributes:
         variables_max: most variables in one table, filters counted.
         mean_cell_min: fewest rows per cell of the padded table on average.
         noise_max: D, the largest change of a count.
@@ -37,10 +53,6 @@ class TableBuilder:
             `noise_js` then say nothing of; None for the table of greatest entropy.
     """
 
-    min_units: int = 10
-    p_percent: float = 15.0
-    dominance_n: int = 2
-    dominance_k_percent: float = 85.0
     variables_max: int = 3
     mean_cell_min: float = 20.0
     noise_max: int = 5
@@ -100,13 +112,65 @@ class DifferentialPrivacy:
     quantile_bins: int = 256
 
 
-Policy = TableBuilder | DifferentialPrivacy
+@dataclass(frozen=True, slots=True)
+class RegisteredTable:
+    """One table of a set that is published as it is, except for what is withheld.
+
+    Attributes:
+        group_by: its dimensions, sorted; none for the total.
+        statistics: counts and sums that it tells, sorted.
+        complete: no cell of it may be withheld.
+    """
+
+    group_by: tuple[str, ...]
+    statistics: tuple[Statistic, ...]
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedTables(CellRules):
+    """The `published-tables` policy: exact numbers of a registered set of tables, protected together by suppression.
+
+    Attributes:
+        tables: the registered set; each table comes with all of its margins.
+    """
+
+    tables: tuple[RegisteredTable, ...] = ()
+
+    @property
+    def margins(self) -> Mapping[tuple[str, ...], RegisteredTable]:
+        """Every table that can be asked for, by its dimensions: the registered ones and their margins."""
+        found: dict[tuple[str, ...], RegisteredTable] = {}
+        for table in self.tables:
+            for size in range(len(table.group_by) + 1):
+                for group_by in combinations(table.group_by, size):
+                    known = found.get(group_by, RegisteredTable(group_by, ()))
+                    found[group_by] = replace(
+                        known,
+                        statistics=tuple(sorted({*known.statistics, *table.statistics})),
+                        complete=known.complete or (table.complete and group_by == table.group_by),
+                    )
+        return found
+
+    @property
+    def variables_max(self) -> int:
+        """Most variables in one table, filters counted."""
+        return max(len(table.group_by) for table in self.tables)
+
+
+Policy = TableBuilder | DifferentialPrivacy | PublishedTables
 """The release policy of a dataset."""
 
 
 def kind(policy: Policy) -> str:
     """Return the policy's public name, as in a declaration's `[policy] kind`."""
-    return "table-builder" if isinstance(policy, TableBuilder) else "differential-privacy"
+    match policy:
+        case TableBuilder():
+            return "table-builder"
+        case DifferentialPrivacy():
+            return "differential-privacy"
+        case PublishedTables():
+            return "published-tables"
 
 
 @dataclass(frozen=True, slots=True)

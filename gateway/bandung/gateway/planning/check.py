@@ -11,7 +11,14 @@ from bandung.connectors.base import Measure as SourceMeasure
 from bandung.gateway.domain.dataset import Dimension, Epoch, Measure
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.plan import Plan, StatisticKind
-from bandung.gateway.domain.policy import DifferentialPrivacy, Policy, TableBuilder, kind
+from bandung.gateway.domain.policy import (
+    DifferentialPrivacy,
+    Policy,
+    PublishedTables,
+    RegisteredTable,
+    TableBuilder,
+    kind,
+)
 
 CELLS_MAX = 200_000
 """Most rows of an answer; they are enumerated from the code lists, so this holds before any is made."""
@@ -43,17 +50,22 @@ def check(plan: Plan, epoch: Epoch) -> CheckedPlan:
     Under `table-builder` these are the number of variables, the form of the filters, and sparsity, which divides the
     epoch's rows by the cells of the table over all variables, filters counted: it looks at no filtered count, so it
     tells nothing about one. A dimension that another one of the table nests in multiplies no cells. Under
-    `differential-privacy` they are the number of variables and of cells, and what the table may spend.
+    `differential-privacy` they are the number of variables and of cells, and what the table may spend. Under
+    `published-tables` the table must be a registered one or a margin of one, whole or for one code of a column.
 
     Raises:
         Refusal: TOO_MANY_VARIABLES, TOO_LARGE, TOO_SPARSE, NOT_UNDER_POLICY.
     """
     policy = epoch.dataset.policy
+    if isinstance(policy, PublishedTables):
+        _check_published(plan, policy)
     if len(plan.variables) > policy.variables_max:
         raise Refusal(
             ErrorKind.TOO_MANY_VARIABLES, f"It uses {', '.join(plan.variables)}; {policy.variables_max} are allowed."
         )
     match policy:
+        case PublishedTables():
+            pass
         case TableBuilder():
             _check_table_builder(plan, epoch, policy)
         case DifferentialPrivacy():
@@ -94,6 +106,21 @@ def _check_private(plan: Plan, policy: DifferentialPrivacy) -> None:
 
 def _not_offered(policy: Policy, what: str, nearest: str) -> Refusal:
     return Refusal(ErrorKind.NOT_UNDER_POLICY, f"{kind(policy)} does not offer {what}", remedy=nearest)
+
+
+def _check_published(plan: Plan, policy: PublishedTables) -> None:
+    for held in plan.filters:
+        if not isinstance(held, Among) or (len(held.codes) > 1 and held.column not in plan.group_by):
+            raise _not_offered(policy, f"this filter by {held.column}", f"GROUP BY {held.column}, or name one code.")
+    table = policy.margins.get(plan.variables)
+    if table is None or not set(plan.statistics) <= set(table.statistics):
+        registered = "; ".join(_described(table) for table in policy.tables)
+        raise _not_offered(policy, "this table", f"Published are, with all of their margins: {registered}.")
+
+
+def _described(table: RegisteredTable) -> str:
+    statistics = ", ".join(statistic.name for statistic in table.statistics)
+    return f"{statistics} by {', '.join(table.group_by)}" if table.group_by else statistics
 
 
 def source_query(checked: CheckedPlan, epoch: Epoch) -> CellQuery:

@@ -12,7 +12,14 @@ from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.job import Decision, JobRecord, StepKind
 from bandung.gateway.domain.ledger import LedgerEntry
 from bandung.gateway.domain.plan import Comparison, Operator, Statistic, StatisticKind
-from bandung.gateway.domain.policy import DifferentialPrivacy, Policy, TableBuilder, TrainingRules, kind
+from bandung.gateway.domain.policy import (
+    DifferentialPrivacy,
+    Policy,
+    PublishedTables,
+    TableBuilder,
+    TrainingRules,
+    kind,
+)
 from bandung.gateway.service.budget import DatasetBudget
 from bandung.gateway.service.dry_run import Planned
 from bandung.gateway.service.query import Request, TableRequest
@@ -161,6 +168,8 @@ def _policy(rules: Policy, training: TrainingRules) -> catalogue_pb2.Policy:
             policy.nano_rho_per_table_max = rules.nano_rho_per_table_max
             policy.delta = rules.delta
             policy.mechanism = rules.mechanism.value
+        case PublishedTables():
+            policy.min_units = rules.min_units
     return policy
 
 

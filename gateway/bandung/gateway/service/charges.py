@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from bandung.gateway.domain.budget import Charge
-from bandung.gateway.domain.policy import DifferentialPrivacy, TableBuilder
+from bandung.gateway.domain.policy import DifferentialPrivacy, PublishedTables, TableBuilder
 
 if TYPE_CHECKING:
     from bandung.gateway.domain.dataset import Epoch
@@ -57,6 +57,7 @@ def tariffs(epoch: Epoch, plan: Plan | None) -> tuple[Tariff, ...]:
     that a record took part in, whoever the record is, so their total bounds every record's exposure. A privacy budget
     belongs to the dataset whatever its epoch, since a new epoch may hold the same records: the cap of the dataset is
     the promise to respondents, the others share it out.
+    Published tables cost nothing: however often they are asked for, they show the same.
     """
     policy = epoch.dataset.policy
     match policy:
@@ -76,6 +77,8 @@ def tariffs(epoch: Epoch, plan: Plan | None) -> tuple[Tariff, ...]:
                     policy.nano_rho_per_analyst,
                 ),
             )
+        case PublishedTables():
+            return ()
 
 
 def charges(epoch: Epoch, permit: Permit, plan: Plan | None) -> tuple[Charge, ...]:

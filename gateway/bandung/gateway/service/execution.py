@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bandung.gateway.disclosure import table_builder
+from bandung.gateway.disclosure.published.release import exact, published
+from bandung.gateway.domain.policy import PublishedTables
 from bandung.gateway.domain.release import Raw, Release
 from bandung.gateway.planning.check import CheckedPlan, source_query
 
@@ -23,6 +25,8 @@ def execute(checked: CheckedPlan, epoch: Epoch, source: Cells, dataset_key: byte
         Stopped: `stop` was set.
     """
     cells = source.cells(source_query(checked, epoch), stop)
+    if isinstance(epoch.dataset.policy, PublishedTables):
+        return published(checked, epoch, Raw(cells, None))
     closer_look = table_builder.uncertified(checked, epoch, cells)
     contributions = source.contributions(closer_look, stop) if closer_look else None
     return table_builder.protect(checked, epoch, Raw(cells, contributions), dataset_key)
@@ -30,4 +34,6 @@ def execute(checked: CheckedPlan, epoch: Epoch, source: Cells, dataset_key: byte
 
 def expected_noise(checked: CheckedPlan, epoch: Epoch) -> Noise:
     """Return the noise that a plan's release will publish; it depends on no data."""
+    if isinstance(epoch.dataset.policy, PublishedTables):
+        return exact(checked.plan.statistics)
     return table_builder.published_noise(checked.plan.statistics, epoch)

@@ -155,6 +155,14 @@ class Connectors(Protocol):
         ...
 
 
+class Copy(Cells, Protocol):
+    """A snapshot that was opened for oneself."""
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
 class SnapshotWriter(Protocol):
     """Writes the gateway's own columnar copy of a dataset."""
 
@@ -164,6 +172,10 @@ class SnapshotWriter(Protocol):
 
     def profile(self, dataset: Dataset, number: int, nesting: Sequence[tuple[str, str]], stop: Stop) -> Profile:
         """Return the verified facts of the copy that was written."""
+        ...
+
+    def open(self, dataset: str, number: int) -> Copy:
+        """Open the copy that was written."""
         ...
 
 

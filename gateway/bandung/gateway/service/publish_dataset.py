@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +17,7 @@ from bandung.gateway.domain.dataset import Dataset, Epoch, Facts, MeasureFacts, 
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.ledger import Commit, Event, EventKind, Receipt
 from bandung.gateway.domain.ons import OnsNoise
-from bandung.gateway.domain.policy import Policy, kind
+from bandung.gateway.domain.policy import Policy, PublishedTables, RegisteredTable, kind
 from bandung.gateway.service.check_dataset import (
     LIVE_RULE,
     Violation,
@@ -36,9 +37,10 @@ if TYPE_CHECKING:
         Secrets,
         SnapshotWriter,
     )
+    from bandung.gateway.service.protect_tables import Protected
 
 Progress = Callable[[int, int], None]
-"""Told the rows done and the rows in all."""
+"""Told the rows done and the rows in all; then, under `published-tables`, the same of numbers to protect and audit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +61,42 @@ class PublishDataset:
             by: URI of the custodian, or `local:<user>`.
 
         Raises:
-            Refusal: DATA_VIOLATES_DECLARATION, NOT_LIVE, SOURCE_UNAVAILABLE, CANCELLED, or what the ledger refuses.
+            Refusal: DATA_VIOLATES_DECLARATION, NOT_LIVE, SOURCE_UNAVAILABLE, UNSAFE_TABLES, CANCELLED, or what the
+                ledger refuses.
         """
+        epoch = self._epoch(dataset, stop, progress)
+        if isinstance(dataset.policy, PublishedTables):
+            epoch = self._protected(epoch, stop, progress).safe()
+        event = Event(
+            EventKind.DATASET_PUBLISHED, epoch.published_at, self.randomness.bytes(16).hex(), by, _body(epoch)
+        )
+        return epoch, self.catalogue.publish(epoch, Commit(event))
+
+    def tables(self, dataset: Dataset, stop: Stop, progress: Progress) -> Protected:
+        """Copy a dataset and protect its registered tables, without publishing anything.
+
+        Raises:
+            Refusal: as publishing, except that unsafe tables are told of in what is returned.
+        """
+        return self._protected(self._epoch(dataset, stop, progress), stop, progress)
+
+    def _epoch(self, dataset: Dataset, stop: Stop, progress: Progress) -> Epoch:
         connector = self.connectors.open(dataset.source)
         try:
             number = self.catalogue.next_number(dataset.name)
-            view, profile = self._prepare(dataset, number, connector, stop, progress)
-        except Stopped as error:
-            raise Refusal(ErrorKind.CANCELLED) from error
-        except SourceError as error:
-            raise Refusal(ErrorKind.SOURCE_UNAVAILABLE, private=str(error)) from error
+            with _refusing():
+                view, profile = self._prepare(dataset, number, connector, stop, progress)
         finally:
             connector.close()
-        now = self.clock.now()
-        epoch = Epoch(f"{dataset.name}@{number}", number, dataset, _facts(dataset, profile), view, now)
-        event = Event(EventKind.DATASET_PUBLISHED, now, self.randomness.bytes(16).hex(), by, _body(epoch))
-        return epoch, self.catalogue.publish(epoch, Commit(event))
+        name, now = f"{dataset.name}@{number}", self.clock.now()
+        return Epoch(name, number, dataset, _facts(dataset, profile), view, now)
+
+    def _protected(self, epoch: Epoch, stop: Stop, progress: Progress) -> Protected:
+        # The solver is loaded by those alone who publish tables.
+        from bandung.gateway.service.protect_tables import protect_tables
+
+        with _refusing(), closing(self.snapshots.open(epoch.dataset.name, epoch.number)) as copy:
+            return protect_tables(epoch, copy, stop, progress)
 
     def _prepare(
         self, dataset: Dataset, number: int, connector: Connector, stop: Stop, progress: Progress
@@ -125,6 +147,17 @@ class PublishDataset:
             for batch in _counted(rows, advance)
         )
         return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+@contextmanager
+def _refusing() -> Generator[None]:
+    """Tell a source's failures, and the end of patience, as refusals."""
+    try:
+        yield
+    except Stopped as error:
+        raise Refusal(ErrorKind.CANCELLED) from error
+    except SourceError as error:
+        raise Refusal(ErrorKind.SOURCE_UNAVAILABLE, private=str(error)) from error
 
 
 def _keys(key: bytes, batch: pa.RecordBatch) -> pa.Array:
@@ -185,6 +218,8 @@ def _plain(policy: Policy) -> dict[str, object]:
 def _recorded(value: object) -> object:
     if isinstance(value, OnsNoise):
         return value.digest
+    if isinstance(value, tuple):
+        return [asdict(table) for table in cast("tuple[RegisteredTable, ...]", value)]
     return value.value if isinstance(value, Enum) else value
 
 

@@ -1,0 +1,1 @@
+"""Published tables: a registered set of linked tables, protected together by suppression and audited."""
