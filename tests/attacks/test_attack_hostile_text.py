@@ -39,9 +39,19 @@ TEXTS = {
     "colons": "SELECT " + "a:" * 900,
     "limits": COUNT + "LIMIT 1 " * 900,
     "semicolons": ";" * 1900,
+    "lists": COUNT + "WHERE region IN (" + "'N', " * 900 + "'N')",
+    "lists in brackets": COUNT + "WHERE region IN " + "(" * 31 + "'N'" + ")" * 31,
+    "ranges": COUNT + "WHERE " + " AND ".join(["income BETWEEN 1 AND 2"] * 300),
+    "having": COUNT + "HAVING " + " AND ".join(["COUNT(*) > 1"] * 300),
+    "rollups": COUNT + "GROUP BY " + ", ".join(["ROLLUP (region)"] * 400),
+    "rolled brackets": COUNT + "GROUP BY " + "ROLLUP (" * 31 + "region" + ")" * 31,
+    "within groups": "SELECT " + "PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY income) " * 150 + "FROM persons",
+    "explains": "EXPLAIN " * 1900,
+    "spaces before explain": " " * 16_000 + "EXPLAIN",
 }
 WORDS = ["SELECT", "FROM", "WHERE", "AND", "GROUP_BY", "ORDER_BY", "ALL", "DESC", "LIMIT", "AS", "region", "persons"]
-SIGNS = ["'N'", "1", "?", "$1", ":", ",", ".", "(", ")", "*", "=", "COUNT(*)"]
+WORDS += ["HAVING", "ROLLUP", "DISTINCT", "BETWEEN", "NOT_IN", "IN", "WITHIN_GROUP", "income"]
+SIGNS = ["'N'", "1", "?", "$1", ":", ",", ".", "(", ")", "*", "=", "COUNT(*)", "<>", "<=", "-", "MEDIAN("]
 
 
 def plan(sql: str) -> float:

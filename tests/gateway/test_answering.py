@@ -99,6 +99,17 @@ def test_the_levels_of_a_rollup_are_tables_of_their_own_and_totals_follow_their_
     assert gateway.spent("tables/farms@1") == 2
 
 
+def test_explain_says_what_a_statement_would_cost_on_the_record_and_spends_nothing(gateway: Gateway):
+    table = ask(gateway, f"EXPLAIN {ROLLUP}")
+    said = {(row["aspect"], row["subject"]): row["value"] for row in table.to_pylist()}
+    assert (said["cost", "tables"], said["size", "cells"], said["released", "answer"]) == ("2", "6", "no")
+    assert json.loads(told(table, "cost"))["tables"] == 0
+    assert kinds(gateway)[-1] == "query.explained"
+    assert gateway.spent("tables/farms@1") == 0
+    ask(gateway, ROLLUP)
+    assert "yes" in ask(gateway, f"EXPLAIN {ROLLUP}")["value"].to_pylist()
+
+
 def test_no_level_of_a_rollup_is_begun_that_cannot_be_paid_for_with_the_others(tmp_path: Path):
     with a_gateway(tmp_path) as gateway:
         gateway.publish(policy__tables_per_analyst=1)

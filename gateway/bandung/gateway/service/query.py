@@ -21,7 +21,7 @@ from bandung.gateway.planning.request import plan_table
 from bandung.gateway.planning.sql import plan_sql
 from bandung.gateway.planning.touches import touches
 from bandung.gateway.service.charges import charges, together
-from bandung.gateway.service.dry_run import Planned, bytes_about
+from bandung.gateway.service.dry_run import EXPLAIN_SCHEMA, Planned, bytes_about, explained
 from bandung.gateway.service.execution import execute, expected_noise
 from bandung.gateway.service.record import Attempt, Recorder
 from bandung.gateway.service.statements import StatementCache
@@ -166,6 +166,8 @@ class QueryDesk:
         with self._recorder.attempt(principal.uri, exchange) as attempt:
             permitted = self._permit(principal, request, exchange)
             plans = self._checked(permitted, parameters, nano_rho)
+            if permitted.statement.explain:
+                return self._explain(permitted, plans)
             if len(plans) > 1:
                 attempt.afford(self._owed(permitted, plans), self._ledger)
             return self._present(permitted, [self._level(permitted, plan, attempt, stop) for plan in plans])
@@ -206,7 +208,7 @@ class QueryDesk:
         scopes = charges(epoch, permit, None)
         owed = together([scopes, *(charges(epoch, permit, checked.plan) for checked in fresh)])
         return Planned(
-            schema=result_schema(statement, epoch),
+            schema=EXPLAIN_SCHEMA if statement.explain else result_schema(statement, epoch),
             parameters=statement.parameters,
             cost=_by_unit(owed) if plans else {},
             left=self._left(scopes),
@@ -220,6 +222,22 @@ class QueryDesk:
             released=bool(plans) and not fresh,
             noise=expected_noise(plans[0], epoch) if plans else {},
         )
+
+    def _explain(self, permitted: _Permitted, plans: tuple[CheckedPlan, ...]) -> Answer:
+        """Say, on the record, what the statement would give and cost; it spends nothing."""
+        planned = self._planned(permitted, plans)
+        uri, body = permitted.principal.uri, _body(permitted, plans[0].plan)
+        event = self._recorder.event(EventKind.QUERY_EXPLAINED, uri, permitted.exchange, body)
+        receipt = self._ledger.commit(Commit(event))
+        metadata = {
+            "bandung.member": self._member,
+            "bandung.epoch": planned.epoch,
+            "bandung.policy": planned.policy,
+            "bandung.cost": json.dumps(dict.fromkeys(planned.cost, 0)),
+            "bandung.left": json.dumps(planned.left),
+            "bandung.receipt": receipt.id,
+        }
+        return Answer(explained(planned).replace_schema_metadata(metadata), receipt)
 
     def _left(self, scopes: tuple[Charge, ...]) -> dict[str, int]:
         """What may still be spent, by unit: the least that any scope leaves."""
