@@ -57,6 +57,7 @@ WEAKENED: dict[str, dict[str, Any]] = {
         "sum_noise": 1e-9,
         "tables_per_analyst": 100_000,
         "tables_per_dataset": 100_000,
+        "exposures_max": 1_000_000,
     },
 }
 """The same policies, weakened as far as a declaration is allowed to."""
@@ -87,6 +88,8 @@ CANNOT_PROMISE = {
     " everybody new ones.",
     "names": "The same records published under another name are other records to the gateway: they get another key,"
     " another noise and other quotas.",
+    "wide tables": "Few people with many published attributes are not hidden by noise: from more numbers than there are"
+    " people, their secrets can be computed, and whether somebody is among them.",
 }
 """What `table-builder` does not promise. `docs/trust-model.md` says it in these words, and the attacks that succeed
 because of it are expected to."""
