@@ -47,6 +47,7 @@ def raw_of(checked: CheckedPlan, epoch: Epoch, rows: pa.Table) -> Raw:
         reckoning.cells(asked.cells, rows),
         reckoning.contributions(asked.contributions, rows) if asked.contributions else None,
         tuple(reckoning.histogram(query, rows) for query in asked.histograms),
+        reckoning.contributions(asked.keys, rows) if asked.keys else None,
     )
 
 

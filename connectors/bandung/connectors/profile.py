@@ -8,7 +8,17 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from bandung.connectors.base import Column, ColumnProfile, FixedPoint, KeyColumn, KeyProfile, Profile, View
+from bandung.connectors.base import (
+    Banded,
+    Column,
+    ColumnProfile,
+    FixedPoint,
+    KeyColumn,
+    KeyProfile,
+    Profile,
+    Recode,
+    View,
+)
 from bandung.connectors.schemas import source_type
 from bandung.connectors.sql import Emitter, Statement
 
@@ -24,6 +34,7 @@ def profile(view: View, nesting: Sequence[tuple[str, str]], source: pa.Schema, e
     """
     names = [name for name, _ in view.columns]
     numbers = [name for name in names if _is_number(view, name, source)]
+    coded = {name for name, expression in view.columns if isinstance(expression, Recode | Banded)}
     totals = dict(zip(_total_names(names, numbers), run(_totals(view, names, numbers, emitter))[0], strict=True))
     rows = int(totals["rows"])
     units, rows_max, units_over, unit_totals = _units(view, numbers, emitter, run, totals)
@@ -34,7 +45,7 @@ def profile(view: View, nesting: Sequence[tuple[str, str]], source: pa.Schema, e
             minimum=_whole(totals.get(f"minimum {name}")),
             maximum=_whole(totals.get(f"maximum {name}")),
             unit_total_max=unit_totals.get(name),
-            codes_used=frozenset() if name in numbers else _codes(view, name, emitter, run),
+            codes_used=_codes(view, name, emitter, run) if name in coded else frozenset(),
         )
         for name in names
     }

@@ -1,6 +1,7 @@
 """The `differential-privacy` policy: what the source is asked, and its answers to a release.
 
-Every cell of the public code lists gets noise, empty ones too. Nothing is withheld: a null says that a cell's noisy
+Every cell of the public code lists gets noise, empty ones too; so do the cells of those keys of an open dimension that
+enough units have. Nothing is withheld: a null says that a cell's noisy
 count is too small for the statistic to mean anything, which is no secret.
 """
 
@@ -28,6 +29,7 @@ from bandung.gateway.disclosure.cells import ForeignCell, Padded, places
 from bandung.gateway.disclosure.estimates import Estimate, Noisy
 from bandung.gateway.disclosure.expected_error import expected
 from bandung.gateway.disclosure.noise import half_width, whole_half_width
+from bandung.gateway.disclosure.open_keys import with_keys
 from bandung.gateway.disclosure.source_questions import Questions, questions
 from bandung.gateway.disclosure.spending import binned, bins, noises
 from bandung.gateway.domain.plan import Statistic, StatisticKind
@@ -58,6 +60,7 @@ def protect(checked: CheckedPlan, epoch: Epoch, raw: Raw) -> Release:
         SourceError: the source's cells are not what was published.
         Unconfirmed: OpenDP's account of the noise is above the plan's budget.
     """
+    checked, raw = with_keys(checked, epoch, raw)
     table = _Table(checked, epoch, raw)
     columns = {statistic.name: table.column(statistic) for statistic in checked.plan.statistics}
     return Release(_arrow(checked, columns), expected(checked, epoch))

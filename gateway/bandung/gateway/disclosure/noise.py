@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor, frexp, inf, isqrt, ldexp, log, nextafter, sqrt
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from opendp.domains import atom_domain, vector_domain
-from opendp.measurements import make_gaussian, make_laplace
-from opendp.metrics import l1_distance, l2_distance
+from opendp.domains import atom_domain, map_domain, vector_domain
+from opendp.measurements import make_gaussian, make_gaussian_threshold, make_laplace, make_laplace_threshold
+from opendp.metrics import absolute_distance, l01inf_distance, l02inf_distance, l1_distance, l2_distance
 
 from bandung.gateway.disclosure.privacy_budget import pure_epsilon, rho
 from bandung.gateway.domain.policy import Mechanism
@@ -112,6 +114,37 @@ def noise(mechanism: Mechanism, sensitivity: Sensitivity, nano_rho: int) -> Nois
     return Noise(mechanism, scale, grid, measurement)
 
 
+def popular(
+    mechanism: Mechanism, units: Mapping[str, int], places: int, nano_rho: int, atto_delta: int
+) -> Mapping[str, int]:
+    """Return the keys whose noisy number of units passes a threshold, with that number.
+
+    A unit counts once for each of at most H = `places` keys, so its numbers cost as units in cells do. But a key that
+    only it has would give it away: that one of its keys passes must have a chance of at most δ, so that 1 plus the
+    noise reaches the threshold with one of at most δ / H (Wilson et al., arXiv:1909.01917; Rogers, arXiv:2309.09170).
+    A discrete Gaussian variable reaches m with a chance of at most that of a normal one of the same scale to exceed
+    m - 1 (Canonne, Kamath and Steinke, arXiv:2004.00010); a discrete Laplace one of scale s, below exp(-m / s).
+
+    Raises:
+        Unconfirmed: OpenDP's map says that this costs more than `nano_rho` or `atto_delta`.
+    """
+    delta = Fraction(atto_delta, 10**18)
+    scale, each = noise(mechanism, Sensitivity(places, places, places), nano_rho).scale, float(delta / places)
+    if mechanism is Mechanism.GAUSSIAN:
+        threshold = 2 + ceil(scale * -NormalDist().inv_cdf(each))
+        space = l02inf_distance(absolute_distance(T="i64"))
+        measurement = make_gaussian_threshold(_COUNTS_BY_KEY, space, scale, threshold)
+    else:
+        threshold = 1 + ceil(scale * -log(each))
+        space = l01inf_distance(absolute_distance(T="i64"))
+        measurement = make_laplace_threshold(_COUNTS_BY_KEY, space, scale, threshold)
+    spent, chance = measurement.map((places, places, 1))
+    cost = Fraction(spent) if mechanism is Mechanism.GAUSSIAN else Fraction(spent) ** 2 / 2
+    if cost > rho(nano_rho) or Fraction(chance) > delta:
+        raise Unconfirmed(f"finding keys costs more than {nano_rho} nano-rho or {atto_delta} atto-delta")
+    return dict(measurement(dict(units)))
+
+
 def half_width(mechanism: Mechanism, standard_error: Any) -> Any:
     """Return the half-width of the 95 % interval of a value with these standard errors."""
     return _HALF_WIDTH[mechanism] * standard_error
@@ -135,3 +168,4 @@ def _rounded_up(scale: float) -> float:
 
 
 _INTEGERS = vector_domain(atom_domain(T="i64"))
+_COUNTS_BY_KEY = map_domain(atom_domain(T="String"), atom_domain(T="i64"))

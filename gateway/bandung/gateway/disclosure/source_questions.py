@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bandung.connectors.base import CellQuery, ContributionQuery, HistogramQuery
 from bandung.connectors.base import Measure as SourceMeasure
 from bandung.gateway.disclosure.aggregates import Aggregate, AggregateKind, declared
+from bandung.gateway.disclosure.open_keys import open_dimension
 from bandung.gateway.disclosure.spending import allotment, binned, bins
 
 if TYPE_CHECKING:
@@ -23,21 +24,24 @@ class Questions:
     Attributes:
         contributions: for a count of units that may have several rows.
         histograms: one for each measure with a quantile, by name.
+        keys: the units of each key, where the table has an open dimension.
     """
 
     cells: CellQuery
     contributions: ContributionQuery | None
     histograms: tuple[HistogramQuery, ...]
+    keys: ContributionQuery | None
 
 
 def questions(checked: CheckedPlan, epoch: Epoch) -> Questions:
     """Return what the source is asked for a table.
 
     Raises:
-        Refusal: NOT_UNDER_POLICY if the table spends too little to be split, TOO_LARGE if its quantiles need more bins
-            than the policy's `cells_max` leaves.
+        Refusal: NOT_UNDER_POLICY if the table spends too little to be split, or has an open dimension and another one
+            or quantiles; TOO_LARGE if it needs more cells or bins than the policy's `cells_max` leaves.
     """
     plan, dataset = checked.plan, epoch.dataset
+    opened = open_dimension(checked, epoch)
     drawn = allotment(checked, epoch)
     # No noise depends on who the records are: without a key the source need not add keys up.
     view = replace(epoch.view, key=None)
@@ -50,6 +54,7 @@ def questions(checked: CheckedPlan, epoch: Epoch) -> Questions:
             HistogramQuery(view, plan.group_by, plan.filters, name, over.low, over.width, over.count)
             for name, over in ((name, bins(declared(dataset, name), checked, epoch)) for name in binned(drawn))
         ),
+        ContributionQuery(view, (opened,), plan.filters, (), 0) if opened else None,
     )
 
 

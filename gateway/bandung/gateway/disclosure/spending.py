@@ -28,22 +28,39 @@ def allotment(checked: CheckedPlan, epoch: Epoch) -> Mapping[Aggregate, int]:
         Refusal: NOT_UNDER_POLICY if there is too little to be shared out.
     """
     drawn = aggregates(checked.plan, epoch.dataset)
-    if checked.plan.nano_rho < len(drawn):
-        raise Refusal(ErrorKind.NOT_UNDER_POLICY, f"This table spends at least {len(drawn) / 1e9:g} of rho.")
-    return dict(zip(drawn, shares(checked.plan.nano_rho, len(drawn)), strict=True))
+    return dict(zip(drawn, _parts(checked, epoch, len(drawn))[: len(drawn)], strict=True))
+
+
+def share_of_keys(checked: CheckedPlan, epoch: Epoch) -> int:
+    """Return the part that finding the keys of an open dimension spends, in nano-rho; as large as an aggregate's.
+
+    Raises:
+        Refusal: as `allotment` does.
+    """
+    return _parts(checked, epoch, len(aggregates(checked.plan, epoch.dataset)))[-1]
+
+
+def _parts(checked: CheckedPlan, epoch: Epoch, drawn: int) -> tuple[int, ...]:
+    parts = drawn + len(epoch.dataset.opened(checked.plan.group_by))
+    if checked.plan.nano_rho < parts:
+        raise Refusal(ErrorKind.NOT_UNDER_POLICY, f"This table spends at least {parts / 1e9:g} of rho.")
+    return shares(checked.plan.nano_rho, parts)
 
 
 def noises(checked: CheckedPlan, epoch: Epoch) -> Mapping[Aggregate, Noise]:
     """Return the noise of each aggregate, from declarations alone.
 
+    The cells of a table over an open dimension are not known beforehand: they are taken to be more than a unit's rows.
+
     Raises:
         Refusal: as `allotment` does.
         Unconfirmed: OpenDP's account of a noise is above its part of the budget.
     """
-    mechanism = epoch.dataset.policy_as(DifferentialPrivacy).mechanism
-    cells = prod(map(len, checked.codes))
+    dataset, known = epoch.dataset, not epoch.dataset.opened(checked.plan.group_by)
+    cells = prod(map(len, checked.codes)) if known else dataset.unit_rows_max
+    mechanism = dataset.policy_as(DifferentialPrivacy).mechanism
     return {
-        found: noise(mechanism, sensitivity(found, epoch.dataset, cells), share)
+        found: noise(mechanism, sensitivity(found, dataset, cells), share)
         for found, share in allotment(checked, epoch).items()
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
@@ -50,7 +50,7 @@ class Dimension:
 
     name: str
     label: str
-    expression: Recode | Banded
+    expression: Recode | Banded | Column
     codes: tuple[Code, ...]
     missing: str | None = None
     parent: str | None = None
@@ -203,6 +203,10 @@ class Dataset:
     def measures(self) -> tuple[Measure, ...]:
         """Declared measures and weights in order."""
         return tuple(column for column in self.columns if isinstance(column, Measure))
+
+    def opened(self, names: Sequence[str]) -> tuple[Dimension, ...]:
+        """Return which of these columns are open dimensions."""
+        return tuple(dimension for dimension in self.dimensions if dimension.name in names and dimension.open)
 
     def source_view(self) -> View:
         """The declared columns over the source relation, without a record key."""

@@ -72,9 +72,9 @@ def parse_declaration(document: Mapping[str, object], base: str) -> Dataset:
     if about and unit and about.mode == "live" and unit.rows and unit.key is None:
         problems.add("unit", "a live dataset needs column, or a record key that the source provides in key")
     if isinstance(policy, DifferentialPrivacy):
-        _check_private(about, training, columns, problems)
-    elif any(isinstance(column, Measure) and column.bounds for column in columns):
-        problems.add("columns", "bounds belong to the policy differential-privacy")
+        _check_private(about, training, columns, policy, problems)
+    elif any(column.bounds if isinstance(column, Measure) else column.open for column in columns):
+        problems.add("columns", "bounds and open belong to the policy differential-privacy")
     if isinstance(policy, PublishedTables):
         _check_published(policy, about, training, columns, problems)
     if problems.found or not (about and source and unit and policy and training):
@@ -115,6 +115,7 @@ def _check_private(
     about: DatasetSection | None,
     training: TrainingSection | None,
     columns: Sequence[Dimension | Measure],
+    policy: DifferentialPrivacy,
     problems: Problems,
 ) -> None:
     """Bounds hold for certain only in a copy, and exact training statistics would go round the budget."""
@@ -125,6 +126,8 @@ def _check_private(
     for column in columns:
         if isinstance(column, Measure) and column.bounds and not _within(column):
             problems.add(f"columns.{column.name}.bounds", "must be an increasing part of range")
+        if isinstance(column, Dimension) and column.open and not policy.atto_delta_per_table:
+            problems.add(f"columns.{column.name}.open", "needs open_delta_per_dataset and open_delta_per_table")
 
 
 def _check_published(
@@ -232,12 +235,15 @@ def _column(name: str, section: object, problems: Problems) -> Dimension | Measu
 
 def _check_parents(dimensions: Sequence[Dimension], sections: Mapping[str, object], problems: Problems) -> None:
     parents = {dimension.name: dimension.parent for dimension in dimensions}
+    opened = {dimension.name: dimension.open for dimension in dimensions}
     for name, parent in parents.items():
         path = f"columns.{name}.parent"
         if parent is not None and parent not in parents:
             # A dimension that is itself in error has been reported already.
             if _key(sections.get(parent), "role") != "dimension":
                 problems.add(path, f"{parent} is not a dimension of this dataset")
+        elif parent is not None and opened[parent]:
+            problems.add(path, f"{parent} is open: nothing nests in it")
         elif parent is not None and name in _ancestors(parent, parents):
             problems.add(path, "the hierarchy goes in a circle")
     listed = {dimension.name: {code.code for code in dimension.codes} for dimension in dimensions}

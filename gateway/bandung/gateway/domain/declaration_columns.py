@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from decimal import Decimal
 
-from bandung.connectors.base import Banded, FixedPoint, Recode, Scalar
+from bandung.connectors.base import Banded, Column, FixedPoint, Recode, Scalar
 from bandung.gateway.domain.dataset import Code, Dimension, Measure
 from bandung.gateway.domain.declaration_form import CodeEntry, DimensionForm, MeasureForm
 
@@ -32,6 +32,8 @@ class Problems:
 def dimension(name: str, form: DimensionForm, path: str, problems: Problems) -> Dimension:
     """Return the dimension that the form describes."""
     label = form.label or name
+    if form.open:
+        return Dimension(name, label, Column(_sources(name, form.source)[0]), (), open=True)
     if form.bands is not None:
         number = FixedPoint(_sources(name, form.source), form.scale, form.offset, form.decimals)
         bands = _bands(form.bands, form.decimals, f"{path}.bands", problems)

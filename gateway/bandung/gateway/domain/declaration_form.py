@@ -95,15 +95,18 @@ class DimensionForm(NumberForm):
     bands: Annotated[tuple[Edge, ...], Field(min_length=2, max_length=200)] | None = None
     missing: CodeText | None = None
     parent: Name | None = None
+    open: Truth = False
 
     @model_validator(mode="after")
     def _one_form(self) -> DimensionForm:
-        if (self.codes is None) == (self.bands is None):
-            raise ValueError("give either codes or bands")
-        if self.codes is not None and isinstance(self.source, tuple):
-            raise ValueError("a coded column has one source column")
-        if self.codes is not None and self.model_fields_set & {"scale", "offset", "decimals"}:
-            raise ValueError("scale, offset and decimals belong to bands, not to codes")
+        if [self.codes is not None, self.bands is not None, self.open].count(True) != 1:
+            raise ValueError("give either codes or bands, or open = true")
+        if self.bands is None and isinstance(self.source, tuple):
+            raise ValueError(f"{'an open' if self.open else 'a coded'} column has one source column")
+        if self.bands is None and self.model_fields_set & {"scale", "offset", "decimals"}:
+            raise ValueError("scale, offset and decimals belong to bands")
+        if self.open and self.model_fields_set & {"missing", "parent"}:
+            raise ValueError("an open column has no missing values and no parent")
         return self
 
 

@@ -104,7 +104,7 @@ def _both(left: pa.ChunkedArray, right: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _sorted(table: pa.Table, order: tuple[tuple[str, Direction], ...], epoch: Epoch) -> pa.Table:
-    """Sort by what is asked, dimensions in code-list order, totals after codes; nulls last, ties as they stood."""
+    """Sort by what is asked, dimensions in code-list order if any, totals after codes; nulls last, ties as they are."""
     if not order:
         return table
     columns = {f"{i}": _sort_key(table, source, epoch) for i, (source, _) in enumerate(order)}

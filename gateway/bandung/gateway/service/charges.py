@@ -68,17 +68,28 @@ def tariffs(epoch: Epoch, plan: Plan | None) -> tuple[Tariff, ...]:
                 Tariff(f"exposures/{epoch.id}", numbers, policy.exposures_max, None, None),
             )
         case DifferentialPrivacy():
-            return (
-                Tariff(
-                    f"nano_rho/{epoch.dataset.name}",
-                    plan.nano_rho if plan else 0,
-                    policy.nano_rho_per_dataset,
-                    policy.nano_rho_per_agreement,
-                    policy.nano_rho_per_analyst,
-                ),
+            rho = Tariff(
+                f"nano_rho/{epoch.dataset.name}",
+                plan.nano_rho if plan else 0,
+                policy.nano_rho_per_dataset,
+                policy.nano_rho_per_agreement,
+                policy.nano_rho_per_analyst,
             )
+            return (rho, *_of_open_keys(epoch, policy, plan))
         case PublishedTables():
             return ()
+
+
+def _of_open_keys(epoch: Epoch, policy: DifferentialPrivacy, plan: Plan | None) -> tuple[Tariff, ...]:
+    """A table that finds keys of an open dimension takes a chance that a key of few units is among them."""
+    if plan is None:
+        amount = 0
+    elif epoch.dataset.opened(plan.group_by):
+        amount = policy.atto_delta_per_table
+    else:
+        return ()
+    scope = f"atto_delta/{epoch.dataset.name}"
+    return (Tariff(scope, amount, policy.atto_delta_per_dataset, None, None),) if policy.atto_delta_per_dataset else ()
 
 
 def charges(epoch: Epoch, permit: Permit, plan: Plan | None) -> tuple[Charge, ...]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from bandung.connectors.base import (
     Banded,
+    Column,
     Connector,
     FixedPoint,
     KeyColumn,
@@ -175,7 +176,7 @@ def _sources(column: Dimension | Measure) -> tuple[str, ...]:
     match column.expression:
         case Banded(number=FixedPoint(columns=columns)) | FixedPoint(columns=columns):
             return columns
-        case Recode(column=name):
+        case Recode(column=name) | Column(name=name):
             return (name,)
 
 
@@ -187,6 +188,9 @@ def _types(column: Dimension | Measure, types: Mapping[str, pa.DataType]) -> Ite
             if misfits:
                 remedy = f"The source column holds {types[name]}; correct the declared values that it cannot hold."
                 yield Violation(column.name, "type", misfits, remedy)
+        case Column(name=name):
+            if not pa.types.is_string(types[name]):
+                yield Violation(column.name, "type", 0, "An open column holds texts; declare codes or bands instead.")
         case Banded() | FixedPoint():
             if not all(is_number(types[name]) for name in _sources(column)):
                 yield Violation(column.name, "type", 0, "The source column holds no numbers; declare codes instead.")

@@ -128,6 +128,8 @@ def _stage(
 
 def _definition(column: Dimension | Measure) -> str:
     name = _name(column.name)
+    if isinstance(column, Dimension) and column.open:
+        return f"{name} VARCHAR NOT NULL"
     if isinstance(column, Dimension):
         codes = ", ".join(_text(code.code) for code in column.codes)
         return f"{name} ENUM({codes}) NOT NULL"
