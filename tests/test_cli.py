@@ -165,6 +165,46 @@ def test_data_that_break_the_declaration_are_counted_and_never_shown(capsys, tmp
     assert "s3cr3t" not in out + err
 
 
+def published(tmp_path: Path, complete: bool) -> Path:
+    """People by region and whether they earn much, of whom the last region has four."""
+    people = "".join(
+        f"{n},{'east' if n > 596 else 'north' if n % 3 else 'south'},{n % 97 + 0.5}\n" for n in range(1, 601)
+    )
+    (tmp_path / "people.csv").write_text(f"id,Region,income\n{people}")
+    declaration = DECLARATION.replace('{ code = "south" }', '{ code = "south" }, { code = "east" }')
+    tables = (
+        'kind = "published-tables"\ntables = [{ group_by = ["region"], statistics = ["count"], complete = COMPLETE }]'
+    )
+    tables = tables.replace("COMPLETE", str(complete).lower())
+    file = tmp_path / "tables.toml"
+    file.write_text(declaration.replace('kind = "table-builder"', tables))
+    return file
+
+
+def test_registered_tables_are_audited_at_home_and_nothing_is_published(capsys, node, tmp_path):
+    file = published(tmp_path, complete=False)
+    code, out, _ = run(capsys, "dataset", "tables", file, "--gateway", node)
+    assert code == ExitCode.DONE
+    assert "count by region: 3 cells, 1 sensitive, 1 withheld for their sake" in out
+    assert "count of region=east (primary): " in out
+    assert out.endswith("The tables of people can be published.\n")
+    code, out, _ = run(capsys, "dataset", "tables", file, "--gateway", node, "--json")
+    assert {number["kind"] for number in json.loads(out)["withheld"]} == {"primary", "secondary"}
+    assert not list(node.glob(".tables-*"))
+    assert run(capsys, "dataset", "withdraw", "people", "--gateway", node, "--reason", "x")[0] == ExitCode.REFUSED
+
+
+def test_tables_that_give_way_are_named_and_refused(capsys, node, tmp_path):
+    file = published(tmp_path, complete=True)
+    code, out, _ = run(capsys, "dataset", "tables", file, "--gateway", node, "--json")
+    assert code == ExitCode.NOT_WELL
+    assert json.loads(out)["giving_way"] == [{"group_by": ["region"], "statistic": "count", "cell": ["east"]}]
+    code, _, err = run(capsys, "dataset", "publish", file, "--gateway", node)
+    assert code == ExitCode.REFUSED
+    assert "B506" in err
+    assert "count of region=east" in err
+
+
 def test_a_drafted_declaration_can_be_checked_as_it_is(capsys, tmp_path):
     (tmp_path / "People 2026.csv").write_text(CSV + "601,,77,\n")
     code, out, _ = run(capsys, "dataset", "init", tmp_path / "People 2026.csv", "--country", "IDN", "--unit", "id")

@@ -16,6 +16,7 @@ from bandung.gateway.client import GatewayError, TableRequest
 from bandung.gateway.domain.declaration import parse_declaration
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.plan import Statistic
+from bandung.gateway.store.tau_argus import TauArgus
 from tests.support.clients import a_client, an_adbc_connection
 from tests.support.gateway import Gateway, a_gateway
 
@@ -184,6 +185,33 @@ def test_an_audit_publishes_nothing_and_tells_the_custodian_the_bounds(tmp_path:
     assert json.loads(json.dumps(told))["dataset"] == "firms"
     assert lines(found)[-1] == "The tables of firms can be published."
     assert steps[-1][0] == steps[-1][1] == len(told["withheld"])
+
+
+def test_what_tau_argus_proposes_is_completed_over_the_links_and_audited(tmp_path: Path) -> None:
+    """It sees no districts beside their provinces, nor counts beside sums, so alone it is not enough."""
+    with a_gateway(tmp_path, firms()) as gateway:
+        policy = {**a_registration()["policy"], "secondary": "tau-argus"}
+        dataset = parse_declaration(a_registration(policy=policy), str(tmp_path))
+        found = gateway.publisher.tables(dataset, Stop(), lambda done, total: None)
+        proposed = TauArgus(tmp_path).propose(found.links, found.needs, found.epoch.dataset.policy.tables)
+        assert [path.name for path in tmp_path.glob(".tau-argus-*")] == []
+    sensitive = found.needs.sensitive & found.links.told
+    assert (proposed >= sensitive).all()
+    assert proposed.sum() > sensitive.sum()
+    assert not proposed[found.links.records == 0].any()
+    assert found.audit.safe
+    assert (found.audit.withheld >= proposed).all()
+
+
+def test_without_tau_argus_a_declaration_that_wants_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bandung.gateway.store.tau_argus.find_spec", lambda name: None)
+    with a_gateway(tmp_path, firms()) as gateway:
+        policy = {**a_registration()["policy"], "secondary": "tau-argus"}
+        with pytest.raises(Refusal) as caught:
+            gateway.publish_document(a_registration(policy=policy))
+    assert caught.value.kind is ErrorKind.BAD_CONFIGURATION
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ from bandung.gateway.store.ledger import SqlLedger
 from bandung.gateway.store.snapshot import SnapshotFiles
 from bandung.gateway.store.sources import Sources
 from bandung.gateway.store.system import SystemClock, SystemRandomness
+from bandung.gateway.store.tau_argus import TauArgus
 from bandung.gateway.training.masks import MaskKeys
 from tests.support.ledgers import a_ledger, an_engine
 from tests.support.pki import LOOPBACK, Country, Files, real_now
@@ -226,7 +227,9 @@ def a_gateway(
             **changes,
         )
         server = serve(config, Desks(queries, budgets, shown, desk, training, opened.ledger), clock, randomness)
-        publisher = PublishDataset(sources, catalogue, snapshots, opened.secrets, clock, randomness)
+        publisher = PublishDataset(
+            sources, catalogue, snapshots, opened.secrets, clock, randomness, TauArgus(directory)
+        )
         try:
             yield Gateway(
                 directory,

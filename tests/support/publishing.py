@@ -28,6 +28,7 @@ from bandung.gateway.store.secrets import FileSecrets
 from bandung.gateway.store.snapshot import SnapshotFiles
 from bandung.gateway.store.sources import Sources
 from bandung.gateway.store.system import SystemClock, SystemRandomness
+from bandung.gateway.store.tau_argus import TauArgus
 from tests.support.ledgers import a_ledger
 
 FARMS = 700
@@ -141,7 +142,9 @@ def a_node(directory: Path, environment: Mapping[str, str] | None = None) -> Ite
         snapshots = SnapshotFiles(directory / "snapshots", memory_mib_max=256, threads_max=2)
         catalogue = SqlCatalogue(opened.engine, opened.ledger)
         epochs = OpenEpochs(snapshots, sources)
-        publish = PublishDataset(sources, catalogue, snapshots, opened.secrets, SystemClock(), SystemRandomness())
+        publish = PublishDataset(
+            sources, catalogue, snapshots, opened.secrets, SystemClock(), SystemRandomness(), TauArgus(directory)
+        )
         try:
             yield Node(directory, opened.ledger, catalogue, opened.secrets, sources, snapshots, epochs, publish)
         finally:

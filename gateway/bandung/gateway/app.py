@@ -196,6 +196,7 @@ def audit_tables(
 def _publisher(stores: Stores, snapshots: Path) -> PublishDataset:
     from bandung.gateway.service.publish_dataset import PublishDataset
     from bandung.gateway.store.sources import Sources
+    from bandung.gateway.store.tau_argus import TauArgus
 
     return PublishDataset(
         connectors=Sources(os.environ),
@@ -204,6 +205,7 @@ def _publisher(stores: Stores, snapshots: Path) -> PublishDataset:
         secrets=stores.secrets,
         clock=stores.clock,
         randomness=stores.randomness,
+        suppressor=TauArgus(stores.node.root),
     )
 
 

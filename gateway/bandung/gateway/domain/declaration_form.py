@@ -9,7 +9,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from bandung.gateway.domain.ons import OnsNoise, parse_ptable
 from bandung.gateway.domain.plan import Statistic
-from bandung.gateway.domain.policy import DifferentialPrivacy, Mechanism, PublishedTables, RegisteredTable, TableBuilder
+from bandung.gateway.domain.policy import (
+    DifferentialPrivacy,
+    Mechanism,
+    PublishedTables,
+    RegisteredTable,
+    Secondary,
+    TableBuilder,
+)
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 Text = Annotated[str, Field(min_length=1, max_length=4000)]
@@ -238,12 +245,14 @@ class PublishedTablesSection(Section):
     p_percent: Annotated[Finite, Field(gt=0, le=100)] = 15.0
     dominance_n: Annotated[int, Field(strict=True, ge=1, le=9)] = 2
     dominance_k_percent: Annotated[Finite, Field(gt=0, lt=100)] = 85.0
+    secondary: Literal["joint", "tau-argus"] = "joint"
     tables: Annotated[tuple[RegisteredTableForm, ...], Field(min_length=1, max_length=50)]
 
     def policy(self) -> PublishedTables:
         """Return the policy."""
-        rules = self.model_dump(exclude={"kind", "tables"})
-        return PublishedTables(**rules, tables=tuple(form.table() for form in self.tables))
+        rules = self.model_dump(exclude={"kind", "tables", "secondary"})
+        tables = tuple(form.table() for form in self.tables)
+        return PublishedTables(**rules, tables=tables, secondary=Secondary(self.secondary))
 
 
 class TrainingSection(Section):

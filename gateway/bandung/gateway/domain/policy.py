@@ -127,15 +127,24 @@ class RegisteredTable:
     complete: bool = False
 
 
+class Secondary(Enum):
+    """Who says first what is withheld for the sake of other numbers; the joint suppression has the last word."""
+
+    JOINT = "joint"
+    TAU_ARGUS = "tau-argus"
+
+
 @dataclass(frozen=True, slots=True)
 class PublishedTables(CellRules):
     """The `published-tables` policy: exact numbers of a registered set of tables, protected together by suppression.
 
     Attributes:
         tables: the registered set; each table comes with all of its margins.
+        secondary: where secondary suppression begins.
     """
 
     tables: tuple[RegisteredTable, ...] = ()
+    secondary: Secondary = Secondary.JOINT
 
     @property
     def margins(self) -> Mapping[tuple[str, ...], RegisteredTable]:

@@ -6,13 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from bandung.connectors.base import CellQuery, Connector, ContributionQuery, Profile, RowQuery, Stop
+    from bandung.gateway.disclosure.published.links import Links
+    from bandung.gateway.disclosure.published.suppress import Needs
     from bandung.gateway.domain.agreement import Agreement
     from bandung.gateway.domain.dataset import Dataset, Epoch, Source
     from bandung.gateway.domain.job import JobRecord
     from bandung.gateway.domain.ledger import Commit, LedgerEntry, Receipt, StoredAnswer
+    from bandung.gateway.domain.policy import RegisteredTable
 
 
 class Clock(Protocol):
@@ -160,6 +165,18 @@ class Copy(Cells, Protocol):
 
     def close(self) -> None:
         """Let go of it."""
+        ...
+
+
+class Suppressor(Protocol):
+    """Another program's word on what registered tables withhold."""
+
+    def propose(self, links: Links, needs: Needs, tables: tuple[RegisteredTable, ...]) -> NDArray[np.bool_]:
+        """Return the numbers that it would withhold, sensitive ones included; it may know of too few.
+
+        Raises:
+            Refusal: BAD_CONFIGURATION if it cannot work.
+        """
         ...
 
 

@@ -13,6 +13,7 @@ from bandung.gateway.disclosure.published.links import Links, Number
 from bandung.gateway.disclosure.published.registered import cells_of, linked
 from bandung.gateway.disclosure.published.suppress import Needs, suppress
 from bandung.gateway.domain.errors import ErrorKind, Refusal
+from bandung.gateway.domain.policy import PublishedTables, Secondary
 from bandung.gateway.domain.release import Raw
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from bandung.connectors.base import CellQuery, ContributionQuery, Stop
     from bandung.gateway.domain.dataset import Epoch
-    from bandung.gateway.service.ports import Cells
+    from bandung.gateway.service.ports import Cells, Suppressor
 
 NAMED_MAX = 20
 """Most numbers that a refusal names."""
@@ -61,10 +62,14 @@ class Protected:
         return replace(self.epoch, withheld=cells_of(self.links, self.audit.withheld))
 
 
-def protect_tables(epoch: Epoch, source: Cells, stop: Stop, progress: Progress) -> Protected:
+def protect_tables(epoch: Epoch, source: Cells, suppressor: Suppressor, stop: Stop, progress: Progress) -> Protected:
     """Return an epoch's registered tables, protected and audited.
 
+    Args:
+        suppressor: asked first if the policy says so.
+
     Raises:
+        Refusal: BAD_CONFIGURATION if the suppressor that the policy wants cannot work.
         SourceError: the source failed.
         Stopped: `stop` was set.
     """
@@ -74,7 +79,10 @@ def protect_tables(epoch: Epoch, source: Cells, stop: Stop, progress: Progress) 
 
     links, needs = linked(epoch, ask)
     sensitive = needs.sensitive & links.told
-    withheld = suppress(links, needs, sensitive, _counted(int(sensitive.sum()), stop, progress))
+    policy, withheld = epoch.dataset.policy_as(PublishedTables), sensitive
+    if policy.secondary is Secondary.TAU_ARGUS:
+        withheld = suppressor.propose(links, needs, policy.tables)
+    withheld = suppress(links, needs, withheld, _counted(int(sensitive.sum()), stop, progress))
     found = audit(links, needs, withheld, _counted(int(withheld.sum()), stop, progress))
     return Protected(epoch, links, needs, found)
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Randomness,
         Secrets,
         SnapshotWriter,
+        Suppressor,
     )
     from bandung.gateway.service.protect_tables import Protected
 
@@ -53,6 +54,7 @@ class PublishDataset:
     secrets: Secrets
     clock: Clock
     randomness: Randomness
+    suppressor: Suppressor
 
     def __call__(self, dataset: Dataset, by: str, stop: Stop, progress: Progress) -> tuple[Epoch, Receipt]:
         """Publish a dataset and return its new epoch, which is current from then on.
@@ -96,7 +98,7 @@ class PublishDataset:
         from bandung.gateway.service.protect_tables import protect_tables
 
         with _refusing(), closing(self.snapshots.open(epoch.dataset.name, epoch.number)) as copy:
-            return protect_tables(epoch, copy, stop, progress)
+            return protect_tables(epoch, copy, self.suppressor, stop, progress)
 
     def _prepare(
         self, dataset: Dataset, number: int, connector: Connector, stop: Stop, progress: Progress
