@@ -130,7 +130,7 @@ class Gateway:
         return event.kind.value, event.body.get("code")
 
     def spent(self, scope: str) -> int:
-        return 1_000_000 - self.ledger.remaining(scope, 1_000_000)
+        return 10**12 - self.ledger.remaining(scope, 10**12)
 
     def job(self, **changes: Any) -> Job:
         """A linear model of the farms' balance over IDN and BGD, by Ani."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,14 +64,17 @@ def spoken(unit: str, amount: int) -> str:
 
 
 def _document(budget: Budget) -> dict[str, Any]:
-    accounts = [{"scope": a.scope, "spent": a.spent, "cap": a.cap, "left": a.left} for a in budget.accounts]
+    accounts = [{**asdict(account), "left": account.left} for account in budget.accounts]
     return {"epoch": budget.epoch, "policy": budget.policy, "accounts": accounts}
 
 
 def _line(account: Account) -> str:
     unit, whose = _parts(account.scope)
     share = account.spent / account.cap
-    return f"{whose:<44} {spoken(unit, account.spent)} spent of {spoken(unit, account.cap)} ({share:.0%})"
+    line = f"{whose:<44} {spoken(unit, account.spent)} spent of {spoken(unit, account.cap)} ({share:.0%})"
+    return (
+        line if account.epsilon_cap is None else f"{line}; ε {account.epsilon_spent:.3g} of {account.epsilon_cap:.3g}"
+    )
 
 
 def _parts(scope: str) -> tuple[str, str]:

@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from bandung.gateway.domain.noise import BY_CONTRIBUTORS, FORMS, Noise, variance
 
+INTERVAL = "_ci95"
+"""How the name of a column ends that holds half the width of a statistic's 95 % interval."""
 STATUS_COLUMNS = ("OBS_STATUS", "CONF_STATUS")
 """Columns of a release that say why a value is absent; they are neither dimensions nor statistics."""
 
@@ -47,7 +49,12 @@ class Answered:
     @property
     def statistics(self) -> tuple[str, ...]:
         """Names of the columns that hold statistics: numbers."""
-        return tuple(name for name in self._values if name not in self.dimensions)
+        return tuple(name for name in self._values if name not in self.dimensions and name not in self.intervals)
+
+    @property
+    def intervals(self) -> tuple[str, ...]:
+        """Names of the columns that hold half the width of a statistic's 95 % interval."""
+        return tuple(name for name in self._values if name.endswith(INTERVAL) and name not in self.columns)
 
     @property
     def count(self) -> str | None:

@@ -14,6 +14,9 @@ import pyarrow as pa
 
 from bandung.federation.domain.study import Answered, Cell, Outcome, answered, cells_of
 
+_ADDITIVE = frozenset({"count", "units", "sum"})
+"""Statistics that countries' values add up to; a spread or a quantile of all cannot be had from each country's own."""
+
 
 class CombineError(ValueError):
     """The answers cannot be combined; the text says why."""
@@ -75,7 +78,8 @@ def pool(outcomes: Sequence[Outcome]) -> Pooled:
 
     Counts and sums add, and so do their noise variances, because each country draws its noise on its own. A mean is
     the mean of the countries' means weighted by their released counts; it needs a count in the same question, and is
-    null without one. Standard errors are those of the confidentiality noise alone, not of sampling.
+    null without one; so is every other statistic (variances, quantiles). Standard errors are those of the
+    confidentiality noise alone, not of sampling.
 
     Raises:
         CombineError: nobody answered, or the answers do not have the same columns.
@@ -132,8 +136,11 @@ def _add(
     absent = {member for member, value in values.items() if value is None}
     if not present:
         return None, None, absent
-    if question.columns.get(statistic, statistic).startswith("mean("):
+    kind = question.columns.get(statistic, statistic).partition("(")[0]
+    if kind == "mean":
         return (*_mean(present), absent)
+    if kind not in _ADDITIVE:
+        return None, None, absent
     return sum(v.value for v in present), _root([v.variance for v in present]), absent
 
 

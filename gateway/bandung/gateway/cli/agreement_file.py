@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bandung.gateway.config import read_toml
 from bandung.gateway.domain.agreement import ID, MOMENT, PRINCIPAL, PURPOSE_MIN, Agreement, AgreementState, Grant, Use
 from bandung.gateway.domain.dataset import Dataset
+from bandung.gateway.domain.policy import DifferentialPrivacy
 
 UseName = Annotated[str, Field(pattern=f"^({'|'.join(use.value for use in Use)})$")]
 
@@ -71,10 +72,11 @@ def read_agreement(path: Path) -> Agreement:
 
 
 def every_use(dataset: Dataset) -> Grant:
-    """Return a grant of every use that the declared roles and the training rules allow."""
+    """Return a grant of every use that the declared roles, the policy and the training rules allow."""
     training = frozenset({Use.TRAIN}) if dataset.training.allowed else frozenset[Use]()
+    ranges = frozenset({Use.FILTER}) if isinstance(dataset.policy, DifferentialPrivacy) else frozenset[Use]()
     uses = {column.name: frozenset({Use.GROUP, Use.FILTER}) | training for column in dataset.dimensions}
-    uses |= {column.name: frozenset({Use.AGGREGATE}) | training for column in dataset.measures}
+    uses |= {column.name: frozenset({Use.AGGREGATE}) | ranges | training for column in dataset.measures}
     return Grant(dataset.name, uses)
 
 

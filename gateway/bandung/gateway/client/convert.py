@@ -100,8 +100,13 @@ def plan(message: query_pb2.PlanResponse) -> Plan:
 
 def budget(message: query_pb2.DatasetBudget) -> Budget:
     """Return what was spent of a dataset's quotas and budgets."""
-    accounts = (Account(account.scope, account.spent, account.cap) for account in message.accounts)
-    return Budget(message.epoch, message.policy, tuple(accounts))
+    return Budget(message.epoch, message.policy, tuple(_account(account) for account in message.accounts))
+
+
+def _account(message: query_pb2.Account) -> Account:
+    if not message.HasField("epsilon_cap"):
+        return Account(message.scope, message.spent, message.cap)
+    return Account(message.scope, message.spent, message.cap, message.epsilon_spent, message.epsilon_cap)
 
 
 def result(message: query_pb2.QueryResponse, exchange: str) -> Result:

@@ -31,11 +31,14 @@ class Account:
 
     Attributes:
         spent: in the scope's own whole unit.
+        epsilon_spent, epsilon_cap: the same as (ε, δ) at the policy's δ, for a privacy budget; else None.
     """
 
     scope: str
     spent: int
     cap: int
+    epsilon_spent: float | None = None
+    epsilon_cap: float | None = None
 
     @property
     def left(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pyarrow as pa
 import rfc8785
@@ -125,7 +127,7 @@ def budget_response(budgets: tuple[DatasetBudget, ...]) -> query_pb2.ShowBudgetR
             query_pb2.DatasetBudget(
                 epoch=budget.epoch,
                 policy=budget.policy,
-                accounts=[query_pb2.Account(scope=a.scope, spent=a.spent, cap=a.cap) for a in budget.accounts],
+                accounts=[query_pb2.Account(**asdict(account)) for account in budget.accounts],
             )
             for budget in budgets
         ]

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from bandung.gateway.disclosure.privacy_budget import epsilon
 from bandung.gateway.domain.budget import Account
 from bandung.gateway.domain.decision import names
 from bandung.gateway.domain.party import Principal, Role
-from bandung.gateway.domain.policy import kind
+from bandung.gateway.domain.policy import DifferentialPrivacy, kind
 from bandung.gateway.service.charges import Tariff, tariffs, training_tariff
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class BudgetDesk:
             for scope, amount in spent.items():
                 cap = tariff.cap(scope)
                 if cap is not None:
-                    yield Account(scope, amount, cap)
+                    yield _account(epoch, scope, amount, cap)
 
     def _own(self, epoch: Epoch, principal: Principal) -> Iterator[Account]:
         mine = [a.id for a in self._agreements.all() if names(a, principal)]
@@ -76,7 +77,14 @@ class BudgetDesk:
             for charge in scopes:
                 if charge.scope != tariff.scope:
                     left = self._ledger.remaining(charge.scope, charge.cap)
-                    yield Account(charge.scope, charge.cap - left, charge.cap)
+                    yield _account(epoch, charge.scope, charge.cap - left, charge.cap)
+
+
+def _account(epoch: Epoch, scope: str, spent: int, cap: int) -> Account:
+    policy = epoch.dataset.policy
+    if not isinstance(policy, DifferentialPrivacy) or not scope.startswith("nano_rho/"):
+        return Account(scope, spent, cap)
+    return Account(scope, spent, cap, epsilon(spent, policy.delta) if spent else 0.0, epsilon(cap, policy.delta))
 
 
 def _every(epoch: Epoch) -> tuple[Tariff, ...]:

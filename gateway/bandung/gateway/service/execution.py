@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bandung.gateway.disclosure import table_builder
+from bandung.gateway.disclosure import differential_privacy, table_builder
 from bandung.gateway.disclosure.published.release import exact, published
-from bandung.gateway.domain.policy import PublishedTables
+from bandung.gateway.domain.policy import DifferentialPrivacy, PublishedTables, TableBuilder
 from bandung.gateway.domain.release import Raw, Release
 from bandung.gateway.planning.check import CheckedPlan, source_query
 
@@ -24,16 +24,35 @@ def execute(checked: CheckedPlan, epoch: Epoch, source: Cells, dataset_key: byte
         SourceError: the source failed, or holds something else than was published.
         Stopped: `stop` was set.
     """
-    cells = source.cells(source_query(checked, epoch), stop)
-    if isinstance(epoch.dataset.policy, PublishedTables):
-        return published(checked, epoch, Raw(cells, None))
-    closer_look = table_builder.uncertified(checked, epoch, cells)
-    contributions = source.contributions(closer_look, stop) if closer_look else None
-    return table_builder.protect(checked, epoch, Raw(cells, contributions), dataset_key)
+    match epoch.dataset.policy:
+        case TableBuilder():
+            cells = source.cells(source_query(checked, epoch), stop)
+            closer_look = table_builder.uncertified(checked, epoch, cells)
+            contributions = source.contributions(closer_look, stop) if closer_look else None
+            return table_builder.protect(checked, epoch, Raw(cells, contributions), dataset_key)
+        case DifferentialPrivacy():
+            asked = differential_privacy.questions(checked, epoch)
+            raw = Raw(
+                source.cells(asked.cells, stop),
+                source.contributions(asked.contributions, stop) if asked.contributions else None,
+                tuple(source.histogram(query, stop) for query in asked.histograms),
+            )
+            return differential_privacy.protect(checked, epoch, raw)
+        case PublishedTables():
+            return published(checked, epoch, Raw(source.cells(source_query(checked, epoch), stop), None))
 
 
 def expected_noise(checked: CheckedPlan, epoch: Epoch) -> Noise:
-    """Return the noise that a plan's release will publish; it depends on no data."""
-    if isinstance(epoch.dataset.policy, PublishedTables):
-        return exact(checked.plan.statistics)
-    return table_builder.published_noise(checked.plan.statistics, epoch)
+    """Return the noise that a plan's release will publish; it depends on no data.
+
+    Raises:
+        Refusal: NOT_UNDER_POLICY or TOO_LARGE for a table that its budget or its policy cannot carry.
+    """
+    match epoch.dataset.policy:
+        case TableBuilder():
+            return table_builder.published_noise(checked.plan.statistics, epoch)
+        case DifferentialPrivacy():
+            found = differential_privacy.expected(checked, epoch)
+            return {name: expected.published() for name, expected in found.items()}
+        case PublishedTables():
+            return exact(checked.plan.statistics)

@@ -10,7 +10,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from bandung.connectors.base import CellQuery, Connector, ContributionQuery, Profile, RowQuery, Stop
+    from bandung.connectors.base import (
+        CellQuery,
+        Connector,
+        ContributionQuery,
+        HistogramQuery,
+        Profile,
+        RowQuery,
+        Stop,
+    )
     from bandung.gateway.disclosure.published.links import Links
     from bandung.gateway.disclosure.published.suppress import Needs
     from bandung.gateway.domain.agreement import Agreement
@@ -133,6 +141,10 @@ class Cells(Protocol):
 
     def contributions(self, query: ContributionQuery, stop: Stop) -> pa.Table:
         """See `bandung.connectors.base.ContributionQuery`."""
+        ...
+
+    def histogram(self, query: HistogramQuery, stop: Stop) -> pa.Table:
+        """See `bandung.connectors.base.HistogramQuery`."""
         ...
 
     def rows(self, query: RowQuery, stop: Stop) -> pa.RecordBatchReader:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from bandung.connectors.base import CellQuery, Connector, ContributionQuery, RowQuery, SourceError, Stop
+from bandung.connectors.base import CellQuery, Connector, ContributionQuery, HistogramQuery, RowQuery, SourceError, Stop
 from bandung.connectors.embedded import Embedded
 from bandung.gateway.domain.dataset import Epoch, Mode
 from bandung.gateway.service.ports import Cells, Connectors
@@ -75,6 +75,10 @@ class LiveCells:
     def contributions(self, query: ContributionQuery, stop: Stop) -> pa.Table:
         """See `ContributionQuery`."""
         return self._connector.contributions(query, stop)
+
+    def histogram(self, query: HistogramQuery, stop: Stop) -> pa.Table:
+        """See `HistogramQuery`."""
+        return self._connector.histogram(query, stop)
 
     def rows(self, query: RowQuery, stop: Stop) -> pa.RecordBatchReader:
         """See `RowQuery`.

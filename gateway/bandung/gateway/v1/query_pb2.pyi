@@ -177,11 +177,15 @@ class DatasetBudget(_message.Message):
     def __init__(self, epoch: _Optional[str] = ..., policy: _Optional[str] = ..., accounts: _Optional[_Iterable[_Union[Account, _Mapping]]] = ...) -> None: ...
 
 class Account(_message.Message):
-    __slots__ = ("scope", "spent", "cap")
+    __slots__ = ("scope", "spent", "cap", "epsilon_spent", "epsilon_cap")
     SCOPE_FIELD_NUMBER: _ClassVar[int]
     SPENT_FIELD_NUMBER: _ClassVar[int]
     CAP_FIELD_NUMBER: _ClassVar[int]
+    EPSILON_SPENT_FIELD_NUMBER: _ClassVar[int]
+    EPSILON_CAP_FIELD_NUMBER: _ClassVar[int]
     scope: str
     spent: int
     cap: int
-    def __init__(self, scope: _Optional[str] = ..., spent: _Optional[int] = ..., cap: _Optional[int] = ...) -> None: ...
+    epsilon_spent: float
+    epsilon_cap: float
+    def __init__(self, scope: _Optional[str] = ..., spent: _Optional[int] = ..., cap: _Optional[int] = ..., epsilon_spent: _Optional[float] = ..., epsilon_cap: _Optional[float] = ...) -> None: ...
