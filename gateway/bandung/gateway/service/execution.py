@@ -52,7 +52,6 @@ def expected_noise(checked: CheckedPlan, epoch: Epoch) -> Noise:
         case TableBuilder():
             return table_builder.published_noise(checked.plan.statistics, epoch)
         case DifferentialPrivacy():
-            found = differential_privacy.expected(checked, epoch)
-            return {name: expected.published() for name, expected in found.items()}
+            return differential_privacy.expected(checked, epoch)
         case PublishedTables():
             return exact(checked.plan.statistics)
