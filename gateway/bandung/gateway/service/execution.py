@@ -36,6 +36,7 @@ def execute(checked: CheckedPlan, epoch: Epoch, source: Cells, dataset_key: byte
                 source.cells(asked.cells, stop),
                 source.contributions(asked.contributions, stop) if asked.contributions else None,
                 tuple(source.histogram(query, stop) for query in asked.histograms),
+                source.contributions(asked.keys, stop) if asked.keys else None,
             )
             return differential_privacy.protect(checked, epoch, raw)
         case PublishedTables():

@@ -270,6 +270,8 @@ class QueryDesk:
             return self._repeat(permitted, checked.plan, simultaneous.stored)
 
     def _release(self, permitted: _Permitted, checked: CheckedPlan, attempt: Attempt, stop: Stop) -> _Recorded:
+        # What declarations forbid is refused before anything is owed.
+        expected_noise(checked, permitted.epoch)
         owed = charges(permitted.epoch, permitted.permit, checked.plan)
         attempt.begin(owed, self._ledger)
         content = _encode(self._execute(permitted.epoch, checked, stop))
