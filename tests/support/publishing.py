@@ -131,7 +131,7 @@ class Node:
         cells = source.cells(source_query(checked, epoch), Stop())
         closer = uncertified(checked, epoch, cells)
         contributions = source.contributions(closer, Stop()) if closer else None
-        return protect(checked, epoch, Raw(cells, contributions), self.secrets.dataset_key(epoch.dataset.name))
+        return protect(checked, epoch, Raw(cells, contributions), self.secrets.dataset_key(epoch.dataset.rows_of))
 
 
 @contextmanager

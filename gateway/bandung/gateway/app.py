@@ -36,6 +36,7 @@ from bandung.gateway.version import __version__
 if TYPE_CHECKING:
     from bandung.gateway.domain.dataset import Dataset, Epoch
     from bandung.gateway.domain.ledger import Receipt
+    from bandung.gateway.domain.view import GovernedView
     from bandung.gateway.server.listener import Desks, ServerConfig
     from bandung.gateway.service.check_dataset import CheckReport
     from bandung.gateway.service.protect_tables import Protected
@@ -131,6 +132,22 @@ def read_declaration(file: Path) -> Dataset:
     """
     from bandung.gateway.domain.declaration import parse_declaration
 
+    return parse_declaration(_document(file), str(file.resolve().parent))
+
+
+def read_dataset_or_view(file: Path) -> Dataset | GovernedView:
+    """Read the declaration of a dataset, or of a view, which has a section `[view]`.
+
+    Raises:
+        Refusal: BAD_DECLARATION naming every problem at once.
+    """
+    from bandung.gateway.domain.declaration_view import parse_view
+
+    document = _document(file)
+    return parse_view(document) if "view" in document else read_declaration(file)
+
+
+def _document(file: Path) -> dict[str, object]:
     try:
         document = tomllib.loads(_read(file))
     except tomllib.TOMLDecodeError as error:
@@ -138,7 +155,7 @@ def read_declaration(file: Path) -> Dataset:
     policy = document.get("policy")
     if isinstance(policy, dict) and isinstance(ptable := policy.get("ptable"), str):
         policy["ptable"] = _read(file.parent / ptable)
-    return parse_declaration(document, str(file.resolve().parent))
+    return document
 
 
 def _read(file: Path) -> str:
@@ -209,6 +226,17 @@ def _publisher(stores: Stores, snapshots: Path) -> PublishDataset:
     )
 
 
+def publish_view(stores: Stores, view: GovernedView) -> tuple[Epoch, Receipt]:
+    """Publish a governed view; it shows its base's current epoch from then on, also for a gateway that runs.
+
+    Raises:
+        Refusal: UNKNOWN_DATASET, BAD_DECLARATION.
+    """
+    from bandung.gateway.service.publish_view import PublishView
+
+    return PublishView(stores.catalogue, stores.clock, stores.randomness)(view, stores.operator)
+
+
 def run_gateway(directory: Path) -> int:
     """Serve until SIGTERM or SIGINT, then drain; call it from the main thread. Returns the exit code.
 
@@ -244,7 +272,7 @@ def _keep_current(stores: Stores, epochs: OpenEpochs, stop: threading.Event) -> 
     """Wait until `stop`; meanwhile close epochs that were superseded so long ago that no call can still use them."""
     previous: frozenset[str] = frozenset()
     while not stop.wait(stores.config.limits.deadline_s_max):
-        current = frozenset(epoch.id for epoch in stores.catalogue.all_current())
+        current = frozenset(epoch.rows_of for epoch in stores.catalogue.all_current())
         epochs.retain(current | previous)
         previous = current
 

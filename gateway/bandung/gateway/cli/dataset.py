@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bandung.gateway.cli.agreement import GatewayOption, ReasonOption
-from bandung.gateway.cli.console import AsJson, not_well, report, subcommands
+from bandung.gateway.cli.console import AsJson, Failure, not_well, report, subcommands
 
 if TYPE_CHECKING:
+    from bandung.gateway.app import Stores
+    from bandung.gateway.domain.dataset import Dataset, Epoch
+    from bandung.gateway.domain.ledger import Receipt
+    from bandung.gateway.domain.view import GovernedView
     from bandung.gateway.service.check_dataset import Violation
 
 app = subcommands("Datasets: drafted from a file, checked against the data, published as epochs, withdrawn.")
@@ -36,21 +40,47 @@ def init(
 
 
 @app.command()
-def check(file: FileArgument, *, as_json: AsJson = False) -> None:
+def check(
+    file: FileArgument,
+    gateway: Annotated[
+        Path | None, typer.Option("--gateway", help="Directory of the gateway; a view needs the one of its base.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
     """Hold a declaration against its data: violations with counts, never values; ends with 1 if there is one."""
-    from bandung.gateway.app import check_dataset, read_declaration
+    from bandung.gateway.app import check_dataset, read_dataset_or_view
+    from bandung.gateway.domain.dataset import Dataset
 
-    dataset = read_declaration(file)
-    found = check_dataset(dataset)
+    declared = read_dataset_or_view(file)
+    if not isinstance(declared, Dataset):
+        _check_view(declared, gateway, as_json=as_json)
+        return
+    found = check_dataset(declared)
     document = {
-        "dataset": dataset.name,
+        "dataset": declared.name,
         "violations": [asdict(violation) for violation in found.violations],
         "notes": list(found.notes),
     }
     verdict = "cannot" if found.violations else "can"
-    lines = [*map(_line, found.violations), *found.notes, f"{dataset.name} {verdict} be published."]
+    lines = [*map(_line, found.violations), *found.notes, f"{declared.name} {verdict} be published."]
     report(document, lines, as_json=as_json)
     if found.violations:
+        raise not_well()
+
+
+def _check_view(view: GovernedView, gateway: Path | None, *, as_json: bool) -> None:
+    from bandung.gateway.app import open_stores
+    from bandung.gateway.service.publish_view import check_view
+
+    if gateway is None:
+        raise Failure(f"{view.name} is a view; name the gateway that publishes {view.of}: --gateway DIRECTORY")
+    with open_stores(gateway) as stores:
+        base, found = check_view(view, stores.catalogue)
+    verdict = "cannot" if found else "can"
+    lines = [*(f"{problem}." for problem in found), f"{view.name} {verdict} be published over {base.id}."]
+    report({"dataset": view.name, "base": base.id, "violations": list(found)}, lines, as_json=as_json)
+    if found:
         raise not_well()
 
 
@@ -70,18 +100,29 @@ def tables(file: FileArgument, gateway: GatewayOption, *, as_json: AsJson = Fals
 
 @app.command()
 def publish(file: FileArgument, gateway: GatewayOption, *, as_json: AsJson = False) -> None:
-    """Make an epoch of a dataset; it is what is asked from then on. A running gateway notices by itself."""
-    from bandung.gateway.app import open_stores, publish_dataset, read_declaration
+    """Make an epoch of a dataset or a view; it is what is asked from then on. A running gateway notices by itself."""
+    from bandung.gateway.app import open_stores, publish_view, read_dataset_or_view
+    from bandung.gateway.domain.dataset import Dataset
 
-    dataset = read_declaration(file)
-    with open_stores(gateway) as stores, _progress(dataset.name) as progress:
-        epoch, receipt = publish_dataset(stores, dataset, progress)
+    declared = read_dataset_or_view(file)
+    with open_stores(gateway) as stores:
+        if isinstance(declared, Dataset):
+            epoch, receipt = _publish_dataset(stores, declared)
+        else:
+            epoch, receipt = publish_view(stores, declared)
     document = {"epoch": epoch.id, "rows": epoch.facts.rows, "units": epoch.facts.units, "receipt": receipt.id}
     lines = [
         f"{epoch.id} is published: {epoch.facts.rows} rows of {epoch.facts.units} units; ledger receipt {receipt.id}.",
         "Nobody can ask it before an agreement grants it: bandung agreement draft --help",
     ]
     report(document, lines, as_json=as_json)
+
+
+def _publish_dataset(stores: Stores, dataset: Dataset) -> tuple[Epoch, Receipt]:
+    from bandung.gateway.app import publish_dataset
+
+    with _progress(dataset.name) as progress:
+        return publish_dataset(stores, dataset, progress)
 
 
 @app.command()

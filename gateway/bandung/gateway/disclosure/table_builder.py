@@ -114,7 +114,7 @@ class _Protector:
         if (self._safety.cells.integers(f"{measure.name}.max") > max(map(abs, declared.range_steps))).any():
             raise OutOfRange(measure.name)
         rows, fingerprints = self._safety.rows(measure), self._safety.fingerprints(measure)
-        uniform = uniforms(self._dataset_key, fingerprints, rows, f"sum({measure.name})")
+        uniform = uniforms(self._dataset_key, fingerprints, rows, f"sum({declared.values_of})")
         width = np.maximum(self._policy.sum_noise * self._safety.largest(measure), _least_width(self._policy))
         noise = np.rint(width * (2 * uniform - 1)).astype(np.int64)
         shown = self._safety.sum_safe(measure) & ~self._safety.tells_everybody(measure)

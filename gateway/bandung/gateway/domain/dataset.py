@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from posixpath import join, normpath
 from typing import TypeVar
 
 from bandung.connectors.base import Banded, Column, Expression, FixedPoint, Recode, View
@@ -72,6 +73,7 @@ class Measure:
         bounds: a narrower range that values are clamped to under `differential-privacy`, or None for the whole one.
         optional: values may be missing.
         weight: declared as a survey weight.
+        adds: of a governed view, the base's measures that this one adds up, sorted; else empty.
     """
 
     name: str
@@ -83,6 +85,12 @@ class Measure:
     optional: bool = False
     weight: bool = False
     bounds: tuple[float, float] | None = None
+    adds: tuple[str, ...] = ()
+
+    @property
+    def values_of(self) -> str:
+        """What its values are, whatever it is called: equal values get equal noise under every name."""
+        return "+".join(self.adds) or self.name
 
     @property
     def role(self) -> ColumnRole:
@@ -116,6 +124,19 @@ class Source:
     options: Mapping[str, str]
     relation: str
 
+    def same_rows(self, other: Source) -> bool:
+        """Tell whether both name one relation; where the declaration stands matters to files alone."""
+        return self._place() == other._place()
+
+    def _place(self) -> tuple[str, dict[str, str], str]:
+        options = dict(self.options)
+        base = options.pop("base", "")
+        return (
+            self.connector,
+            options,
+            normpath(join(base, self.relation) if self.connector == "files" else self.relation),
+        )
+
 
 class Mode(Enum):
     """How an epoch holds its rows."""
@@ -135,6 +156,7 @@ class Dataset:
         unit_rows_max: most rows that a unit may have; public, and verified at publication.
         key_column: source column that provides the record key, or None.
         digest: SHA-256 of the declaration's canonical form, hexadecimal.
+        base: of a governed view, the dataset whose rows, key, policy and budget it has; else None.
     """
 
     name: str
@@ -153,6 +175,12 @@ class Dataset:
     policy: Policy
     training: TrainingRules
     digest: str
+    base: str | None = None
+
+    @property
+    def rows_of(self) -> str:
+        """Name of the dataset that has the rows, their key and the budget."""
+        return self.base or self.name
 
     def column(self, name: str) -> Dimension | Measure | None:
         """Return the declared column, or None."""
@@ -263,6 +291,7 @@ class Epoch:
         published_at: RFC 3339, UTC.
         withheld: under `published-tables`, the cells that are not shown: an entry for each statistic that may be asked
             for, also if nothing of it is withheld.
+        base: of a governed view, id of the epoch that it stands over; else None.
     """
 
     id: str
@@ -272,3 +301,14 @@ class Epoch:
     view: View
     published_at: str
     withheld: Withheld = field(default_factory=dict[tuple[tuple[str, ...], str], frozenset[tuple[str, ...]]])
+    base: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name that the dataset is asked by."""
+        return self.dataset.name
+
+    @property
+    def rows_of(self) -> str:
+        """Id of the epoch that has the rows, and whose quotas a table is charged to."""
+        return self.base or self.id

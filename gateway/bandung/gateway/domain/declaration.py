@@ -39,12 +39,11 @@ FINEST_CELLS_MAX = 50_000
 _COLUMN_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _CREDENTIALS = re.compile(r"://[^/@\s:]*:[^/@\s]+@")
 _PATH_PART = re.compile(r"[a-z_][a-z0-9_]*")
-_ROLES: Mapping[object, type[DimensionForm] | type[MeasureForm]] = {
+_ROLES: Mapping[str, type[BaseModel]] = {
     "dimension": DimensionForm,
     "measure": MeasureForm,
     "weight": MeasureForm,
 }
-_MISSING = object()
 _Section = TypeVar("_Section", bound=BaseModel)
 
 
@@ -62,12 +61,12 @@ def parse_declaration(document: Mapping[str, object], base: str) -> Dataset:
     known = {"dataset", "source", "unit", "columns", "policy", "training"}
     for name in document.keys() - known:
         problems.add(name, "is not a section of a declaration")
-    about = _section(document, "dataset", DatasetSection, problems)
-    source = _section(document, "source", SourceSection, problems)
-    unit = _section(document, "unit", UnitSection, problems)
+    about = section_of(document, "dataset", DatasetSection, problems)
+    source = section_of(document, "source", SourceSection, problems)
+    unit = section_of(document, "unit", UnitSection, problems)
     policy = _policy(document, problems)
-    training = _section({"training": document.get("training", {})}, "training", TrainingSection, problems)
-    columns = _columns(document.get("columns", _MISSING), problems)
+    training = section_of({"training": document.get("training", {})}, "training", TrainingSection, problems)
+    columns = _columns(document.get("columns"), problems)
     options = _options(source, base, problems) if source else {}
     if about and unit and about.mode == "live" and unit.rows and unit.key is None:
         problems.add("unit", "a live dataset needs column, or a record key that the source provides in key")
@@ -95,19 +94,19 @@ def parse_declaration(document: Mapping[str, object], base: str) -> Dataset:
         columns=columns,
         policy=policy,
         training=TrainingRules(**training.model_dump()),
-        digest=hashlib.sha256(_canonical(document)).hexdigest(),
+        digest=digest_of(document),
     )
 
 
 def _policy(document: Mapping[str, object], problems: Problems) -> Policy | None:
     kind = _key(document.get("policy"), "kind")
     if kind == "differential-privacy":
-        private = _section(document, "policy", PrivacySection, problems)
+        private = section_of(document, "policy", PrivacySection, problems)
         return None if private is None else private.policy()
     if kind == "published-tables":
-        registered = _section(document, "policy", PublishedTablesSection, problems)
+        registered = section_of(document, "policy", PublishedTablesSection, problems)
         return None if registered is None else registered.policy()
-    rules = _section(document, "policy", TableBuilderSection, problems)
+    rules = section_of(document, "policy", TableBuilderSection, problems)
     return None if rules is None else rules.policy()
 
 
@@ -162,11 +161,14 @@ def _within(measure: Measure) -> bool:
     return least <= low < high <= greatest
 
 
-def _canonical(document: Mapping[str, object]) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+def digest_of(document: Mapping[str, object]) -> str:
+    """Return the SHA-256 of a declaration's canonical form, hexadecimal."""
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _section(document: Mapping[str, object], name: str, form: type[_Section], problems: Problems) -> _Section | None:
+def section_of(document: Mapping[str, object], name: str, form: type[_Section], problems: Problems) -> _Section | None:
+    """Return a section in its form, or None with the problems noted."""
     if name not in document:
         problems.add(name, "the section is missing")
         return None
@@ -206,31 +208,47 @@ def _reason(kind: str, message: str) -> str:
 
 
 def _columns(value: object, problems: Problems) -> tuple[Dimension | Measure, ...]:
-    if not isinstance(value, Mapping) or not value:
-        problems.add("columns", "declare at least one column, each in a section [columns.<name>]")
-        return ()
-    sections = cast("Mapping[str, object]", value)
+    sections = column_sections(value, problems)
     found = [_column(name, section, problems) for name, section in sections.items()]
     columns = tuple(column for column in found if column is not None)
     _check_parents([column for column in columns if isinstance(column, Dimension)], sections, problems)
     return columns
 
 
+def column_sections(value: object, problems: Problems) -> Mapping[str, object]:
+    """Return the section of each column; none, with the problem noted, if there is none."""
+    if not isinstance(value, Mapping) or not value:
+        problems.add("columns", "declare at least one column, each in a section [columns.<name>]")
+        return {}
+    return cast("Mapping[str, object]", value)
+
+
 def _column(name: str, section: object, problems: Problems) -> Dimension | Measure | None:
+    path = f"columns.{name}"
+    match column_form(name, section, _ROLES, problems):
+        case DimensionForm() as form:
+            return dimension(name, form, path, problems)
+        case MeasureForm() as form:
+            return measure(name, form, path, problems)
+        case _:
+            return None
+
+
+def column_form(
+    name: str, section: object, roles: Mapping[str, type[BaseModel]], problems: Problems
+) -> BaseModel | None:
+    """Return the section of one column in the form of its role, or None with the problems noted."""
     path = f"columns.{name}"
     if not _COLUMN_NAME.fullmatch(name):
         problems.add(path, "a column name has 1 to 40 lower-case letters, digits and underscores, a letter first")
     if name in RESERVED_COLUMNS:
         problems.add(path, "this name is reserved")
     role = _key(section, "role")
-    form = _ROLES.get(role) if isinstance(role, str) else None
+    form = roles.get(role) if isinstance(role, str) else None
     if form is None:
-        problems.add(f"{path}.role", "must be dimension, measure or weight")
+        problems.add(f"{path}.role", "must be {} or {}".format(", ".join([*roles][:-1]), [*roles][-1]))
         return None
-    valid = _validated(section, path, form, problems)
-    if isinstance(valid, DimensionForm):
-        return dimension(name, valid, path, problems)
-    return None if valid is None else measure(name, valid, path, problems)
+    return _validated(section, path, form, problems)
 
 
 def _check_parents(dimensions: Sequence[Dimension], sections: Mapping[str, object], problems: Problems) -> None:

@@ -266,6 +266,12 @@ class ErrorKind(Enum):
         "The registered tables cannot be protected: from what they would show, withheld numbers could be worked out.",
         "Coarsen the tables, or let more cells be withheld; `bandung dataset tables FILE` lists what gives way.",
     )
+    POLICY_MIXED = ErrorSpec(
+        "B507",
+        Status.FAILED_PRECONDITION,
+        "The same rows are published under another release policy already.",
+        "Publish them under the same kind of policy, declare a view, or withdraw the other dataset first.",
+    )
 
     @property
     def spec(self) -> ErrorSpec:

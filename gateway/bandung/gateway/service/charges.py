@@ -64,12 +64,12 @@ def tariffs(epoch: Epoch, plan: Plan | None) -> tuple[Tariff, ...]:
         case TableBuilder():
             tables, numbers = (1, len(plan.statistics)) if plan else (0, 0)
             return (
-                Tariff(f"tables/{epoch.id}", tables, policy.tables_per_dataset, None, policy.tables_per_analyst),
-                Tariff(f"exposures/{epoch.id}", numbers, policy.exposures_max, None, None),
+                Tariff(f"tables/{epoch.rows_of}", tables, policy.tables_per_dataset, None, policy.tables_per_analyst),
+                Tariff(f"exposures/{epoch.rows_of}", numbers, policy.exposures_max, None, None),
             )
         case DifferentialPrivacy():
             rho = Tariff(
-                f"nano_rho/{epoch.dataset.name}",
+                f"nano_rho/{epoch.dataset.rows_of}",
                 plan.nano_rho if plan else 0,
                 policy.nano_rho_per_dataset,
                 policy.nano_rho_per_agreement,
@@ -88,7 +88,7 @@ def _of_open_keys(epoch: Epoch, policy: DifferentialPrivacy, plan: Plan | None) 
         amount = policy.atto_delta_per_table
     else:
         return ()
-    scope = f"atto_delta/{epoch.dataset.name}"
+    scope = f"atto_delta/{epoch.dataset.rows_of}"
     return (Tariff(scope, amount, policy.atto_delta_per_dataset, None, None),) if policy.atto_delta_per_dataset else ()
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bandung.gateway.domain.job import JobRecord
     from bandung.gateway.domain.ledger import Commit, LedgerEntry, Receipt, StoredAnswer
     from bandung.gateway.domain.policy import RegisteredTable
+    from bandung.gateway.domain.view import ViewEpoch
 
 
 class Clock(Protocol):
@@ -51,7 +52,7 @@ class Catalogue(Protocol):
 class CatalogueWriter(Catalogue, Protocol):
     """A catalogue that can also change; both changes take effect with the ledger entry, or not at all."""
 
-    def publish(self, epoch: Epoch, commit: Commit) -> Receipt:
+    def publish(self, epoch: Epoch | ViewEpoch, commit: Commit) -> Receipt:
         """Make the epoch current and record it in one transaction."""
         ...
 

@@ -63,9 +63,10 @@ class PublishDataset:
             by: URI of the custodian, or `local:<user>`.
 
         Raises:
-            Refusal: DATA_VIOLATES_DECLARATION, NOT_LIVE, SOURCE_UNAVAILABLE, UNSAFE_TABLES, CANCELLED, or what the
-                ledger refuses.
+            Refusal: DATA_VIOLATES_DECLARATION, NOT_LIVE, SOURCE_UNAVAILABLE, UNSAFE_TABLES, CANCELLED,
+                POLICY_MIXED, or what the ledger refuses; BAD_DECLARATION if a view has the name.
         """
+        self._refuse_mixed(dataset)
         epoch = self._epoch(dataset, stop, progress)
         if isinstance(dataset.policy, PublishedTables):
             epoch = self._protected(epoch, stop, progress).safe()
@@ -99,6 +100,14 @@ class PublishDataset:
 
         with _refusing(), closing(self.snapshots.open(epoch.dataset.name, epoch.number)) as copy:
             return protect_tables(epoch, copy, self.suppressor, stop, progress)
+
+    def _refuse_mixed(self, dataset: Dataset) -> None:
+        for other in (epoch.dataset for epoch in self.catalogue.all_current()):
+            if other.name == dataset.name and other.base is not None:
+                raise Refusal(ErrorKind.BAD_DECLARATION, f"dataset.name: {other.name} is a view.")
+            other_kind = other.name != dataset.name and kind(other.policy) != kind(dataset.policy)
+            if other_kind and other.source.same_rows(dataset.source):
+                raise Refusal(ErrorKind.POLICY_MIXED, f"{other.name} is under {kind(other.policy)}.")
 
     def _prepare(
         self, dataset: Dataset, number: int, connector: Connector, stop: Stop, progress: Progress

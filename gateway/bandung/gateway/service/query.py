@@ -290,7 +290,7 @@ class QueryDesk:
         return _Recorded(stored.content, (), stored.receipt or receipt, receipt)
 
     def _execute(self, epoch: Epoch, checked: CheckedPlan, stop: Stop) -> Release:
-        key = self._secrets.dataset_key(epoch.dataset.name)
+        key = self._secrets.dataset_key(epoch.dataset.rows_of)
         return execute(checked, epoch, self._epochs.open(epoch), key, stop)
 
     def _present(self, permitted: _Permitted, recorded: list[_Recorded]) -> Answer:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, func, insert, select
 
 from bandung.gateway.domain.dataset import Epoch
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.ledger import Commit, Receipt
+from bandung.gateway.domain.view import ViewEpoch, over
 from bandung.gateway.store.codec import decode, encode
 from bandung.gateway.store.database import epoch as epochs
 from bandung.gateway.store.ledger import SqlLedger
 from bandung.gateway.store.projection import Projection
+
+_PUBLISHED = cast("type[Epoch | ViewEpoch]", Epoch | ViewEpoch)
 
 
 class SqlCatalogue:
@@ -22,29 +26,31 @@ class SqlCatalogue:
         self._engine = engine
         self._ledger = ledger
         self._current = Projection(engine, epochs, _read)
+        self._over: dict[str, tuple[ViewEpoch, Epoch, Epoch | None]] = {}
 
     def current(self, dataset: str) -> Epoch | None:
         """Return the dataset's current epoch, or None if it is not published or was withdrawn."""
-        return self._current.now().get(dataset)
+        return self._resolved(dataset, self._current.now())
 
     def all_current(self) -> tuple[Epoch, ...]:
         """Return every dataset's current epoch, by name."""
         current = self._current.now()
-        return tuple(current[name] for name in sorted(current))
+        resolved = (self._resolved(name, current) for name in sorted(current))
+        return tuple(epoch for epoch in resolved if epoch is not None)
 
     def next_number(self, dataset: str) -> int:
         """Return the number that the dataset's next epoch takes; numbers of withdrawn epochs are not used again."""
         with self._engine.connect() as connection:
             return _next_number(connection, dataset)
 
-    def publish(self, epoch: Epoch, commit: Commit) -> Receipt:
+    def publish(self, epoch: Epoch | ViewEpoch, commit: Commit) -> Receipt:
         """Make the epoch current and record it in one transaction.
 
         Raises:
             Refusal: BAD_REQUEST if the epoch's number is not the next one.
         """
         document = encode(epoch)
-        name = epoch.dataset.name
+        name = epoch.name
 
         def write(connection: Connection, entry: int) -> None:
             if epoch.number != _next_number(connection, name):
@@ -70,11 +76,24 @@ class SqlCatalogue:
 
         return self._ledger.submit(commit, write)
 
+    def _resolved(self, name: str, current: Mapping[str, Epoch | ViewEpoch]) -> Epoch | None:
+        """Return what is asked under the name; a view stands over its base's current epoch, or nowhere."""
+        found = current.get(name)
+        if not isinstance(found, ViewEpoch):
+            return found
+        base = current.get(found.view.of)
+        if not isinstance(base, Epoch):
+            return None
+        known = self._over.get(name)
+        if known is None or known[0] is not found or known[1] is not base:
+            known = self._over[name] = (found, base, over(found, base))
+        return known[2]
+
 
 def _next_number(connection: Connection, dataset: str) -> int:
     newest = select(func.coalesce(func.max(epochs.c.number), 0)).where(epochs.c.dataset == dataset)
     return connection.execute(newest).scalar_one() + 1
 
 
-def _read(row: Any) -> tuple[str, Epoch | None]:
-    return row.dataset, None if row.document is None else decode(Epoch, row.document)
+def _read(row: Any) -> tuple[str, Epoch | ViewEpoch | None]:
+    return row.dataset, None if row.document is None else decode(_PUBLISHED, row.document)

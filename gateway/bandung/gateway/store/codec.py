@@ -45,7 +45,7 @@ def decode(kind: type[T], text: str) -> T:
     try:
         return _decoder(kind)(json.loads(text))
     except (ValueError, KeyError, TypeError) as error:
-        raise Undecodable(f"not a {kind.__name__}: {error}") from error
+        raise Undecodable(f"not a {getattr(kind, '__name__', kind)}: {error}") from error
 
 
 def _dumps(plain: object) -> str:

@@ -31,9 +31,9 @@ class OpenEpochs:
             Refusal: SOURCE_UNAVAILABLE if the live source cannot.
         """
         with self._lock:
-            if epoch.id not in self._open:
-                self._open[epoch.id] = self._opened(epoch)
-            return self._open[epoch.id]
+            if epoch.rows_of not in self._open:
+                self._open[epoch.rows_of] = self._opened(epoch)
+            return self._open[epoch.rows_of]
 
     def retain(self, epochs: frozenset[str]) -> None:
         """Close every epoch whose id is not among these: superseded or withdrawn ones."""
@@ -47,7 +47,7 @@ class OpenEpochs:
 
     def _opened(self, epoch: Epoch) -> Embedded | LiveCells:
         if epoch.dataset.mode is Mode.SNAPSHOT:
-            return self._snapshots.open(epoch.dataset.name, epoch.number)
+            return self._snapshots.open(epoch.dataset.rows_of, epoch.number)
         return LiveCells(epoch, self._connectors.open(epoch.dataset.source))
 
 
