@@ -61,17 +61,22 @@ def suppress(
     may_move = moving[~kept[moving]]
     costs = np.where(links.told & ~withheld, 1 + np.log1p(links.records), 0.0)
     deviations.price(moving, costs[moving])
+    # How far, upwards and downwards, numbers moved in solutions that need no insider's own sum: these stay solutions.
+    reached = np.zeros((2, len(links)))
     sensitive = np.flatnonzero(needs.sensitive & withheld)
     for row in sensitive[np.argsort(-(needs.up + needs.down)[sensitive], kind="stable")].tolist():
         deviations.bound(may_move, -np.inf, np.inf)
         deviations.bound(links.insiders(row), 0, 0)
-        for low, high in ((float(needs.up[row]), np.inf), (-np.inf, -float(needs.down[row]))):
-            if low > 0 or high < 0:
+        for side, (sign, width) in enumerate(((1, float(needs.up[row])), (-1, float(needs.down[row])))):
+            if reached[side, row] < width:
+                low, high = sorted((sign * width, sign * np.inf))
                 deviations.bound(np.array([row]), low, high)
                 moved = deviations.cheapest()
                 if moved is not None:
                     newly = moving[(np.abs(moved) > MOVED) & (links.told & ~withheld)[moving]]
                     withheld[newly] = True
                     deviations.price(newly, np.zeros(len(newly)))
+                    if not (np.abs(moved) > MOVED)[links.single[moving]].any():
+                        reached[:, moving] = np.maximum(reached[:, moving], (moved, -moved))
         advance()
     return withheld
