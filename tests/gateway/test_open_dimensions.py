@@ -11,7 +11,7 @@ import pyarrow.csv as csv
 import pytest
 
 from bandung.connectors.base import Column, Stop
-from bandung.gateway.disclosure.differential_privacy import protect, questions
+from bandung.gateway.disclosure.differential_privacy import expected, protect, questions
 from bandung.gateway.disclosure.noise import popular
 from bandung.gateway.domain.agreement import Touches
 from bandung.gateway.domain.dataset import Dimension, Epoch
@@ -131,9 +131,10 @@ def test_what_cannot_be_had_of_an_open_dimension_is_refused_before_anything_is_a
     statistics: tuple[str, ...], by: tuple[str, ...], kind: ErrorKind
 ) -> None:
     epoch = an_open_epoch(cells_max=7)
-    with pytest.raises(Refusal) as refused:
-        questions(an_open_plan(epoch, *statistics, by=by), epoch)
-    assert refused.value.kind is kind
+    for before_asking in (questions, expected):
+        with pytest.raises(Refusal) as refused:
+            before_asking(an_open_plan(epoch, *statistics, by=by), epoch)
+        assert refused.value.kind is kind
 
 
 def test_only_tables_over_open_dimensions_are_charged_for_delta() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bandung.gateway.disclosure.aggregates import Aggregate, AggregateKind, centre, contributors, declared, reach, units
 from bandung.gateway.disclosure.noise import Noise as Drawn
+from bandung.gateway.disclosure.open_keys import open_dimension
 from bandung.gateway.disclosure.spending import bins, noises
 from bandung.gateway.domain.plan import Statistic, StatisticKind
 
@@ -26,6 +27,7 @@ def expected(checked: CheckedPlan, epoch: Epoch) -> Noise:
     Raises:
         Refusal: NOT_UNDER_POLICY or TOO_LARGE, as `questions` does.
     """
+    open_dimension(checked, epoch)
     drawn = noises(checked, epoch)
     return {statistic.name: _expected(statistic, checked, epoch, drawn) for statistic in checked.plan.statistics}
 
