@@ -13,7 +13,6 @@ import pytest
 from bandung.federation.cli import main
 from bandung.gateway.domain.declaration_view import parse_view
 from bandung.gateway.domain.errors import Refusal
-from bandung.gateway.service.charges import tariffs
 from bandung.gateway.service.publish_view import PublishView
 from bandung.gateway.store.system import SystemClock, SystemRandomness
 from tests.support.clients import an_adbc_connection
@@ -127,11 +126,15 @@ def test_who_used_up_the_quota_of_the_base_cannot_go_on_in_a_view(tmp_path: Path
 
 def test_a_privacy_budget_is_the_bases_too(tmp_path: Path):
     with a_gateway(tmp_path) as gateway:
-        gateway.publish(policy=PRIVATE, training__allowed=False)
+        gateway.publish(policy=PRIVATE | {"rho_per_analyst": 0.002}, training__allowed=False)
         publish_view(gateway)
-        shown = gateway.catalogue.current("farms_by_part")
-        assert shown is not None
-        assert [tariff.scope for tariff in tariffs(shown, None)] == ["nano_rho/farms"]
+        gateway.agree()
+        table = ask(gateway, "SELECT part, COUNT(*), SUM(gain) FROM farms_by_part GROUP BY part")
+        assert told(table, "policy") == "differential-privacy"
+        assert gateway.spent("nano_rho/farms_by_part") == 0
+        ask(gateway, "SELECT area, COUNT(*) FROM farms GROUP BY area")
+        assert gateway.ledger.remaining("nano_rho/farms", 2_000_000) == 0
+        assert "B303" in refused(gateway, "SELECT result, COUNT(*) FROM farms_by_part GROUP BY result")
 
 
 def test_a_views_table_is_held_to_the_bases_rules(gateway: Gateway):
