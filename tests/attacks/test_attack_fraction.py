@@ -17,7 +17,7 @@ KNOWN = town.VILLAGERS + 1
 
 def said(analysts: Analysts, table: str) -> np.ndarray:
     """There is an elder where the mean fits one person more better than those who are known."""
-    means = analysts.numbers(f"SELECT village, AVG(income) FROM {table} GROUP BY village")
+    means = analysts.numbers(f"SELECT village, AVG(sick) FROM {table} GROUP BY village")
     found = np.array([means.get(village, float("nan")) for village in town.NAMES])
     return _off(found * (KNOWN + 1)) < _off(found * KNOWN)
 

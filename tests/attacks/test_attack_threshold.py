@@ -62,6 +62,7 @@ def test_away_from_the_threshold_a_cell_looks_the_same_with_and_without_a_person
     assert advantage(said(analysts, table, "COUNT(*)"), GUESTS) <= ground.most(policy, table, GUESTS)
 
 
+@pytest.mark.parametrize("policy", ["table-builder"])
 def test_control_a_bare_threshold_says_it(ground: Ground, policy: str) -> None:
     table = ground.publish(f"threshold {policy} weakened", rows(2), COLUMNS, WEAKENED[policy])
     assert advantage(said(ground.analysts(1), table, "COUNT(*)"), GUESTS) >= CONTROL_MIN

@@ -17,7 +17,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import sqrt
 from pathlib import Path
 from statistics import NormalDist
@@ -29,8 +29,11 @@ import pyarrow as pa
 import pyarrow.flight as fl
 import pytest
 
+from bandung.connectors.base import Stop
 from bandung.gateway.cli.agreement_file import everything
 from bandung.gateway.domain.dataset import Epoch
+from bandung.gateway.domain.declaration import parse_declaration
+from bandung.gateway.domain.policy import DifferentialPrivacy
 from bandung.gateway.server.door import Limits
 from tests.support.clients import a_command, a_flight_client
 from tests.support.gateway import OPERATOR, Gateway, a_gateway
@@ -39,6 +42,7 @@ from tests.support.sources import write_file
 
 POLICIES: dict[str, dict[str, Any]] = {
     "table-builder": {"kind": "table-builder"},
+    "differential-privacy": {"kind": "differential-privacy"},
 }
 """The policies that answer analysts' own questions, with their defaults."""
 
@@ -59,8 +63,19 @@ WEAKENED: dict[str, dict[str, Any]] = {
         "tables_per_dataset": 100_000,
         "exposures_max": 1_000_000,
     },
+    "differential-privacy": {"kind": "differential-privacy", "delta": 0.01},
 }
 """The same policies, weakened as far as a declaration is allowed to."""
+
+SPENT_FREELY = DifferentialPrivacy(
+    nano_rho_per_dataset=9 * 10**15,
+    nano_rho_per_agreement=9 * 10**15,
+    nano_rho_per_analyst=9 * 10**15,
+    nano_rho_per_table=3 * 10**13,
+    nano_rho_per_table_max=3 * 10**13,
+)
+"""What `differential-privacy` is weakened to, one door inward: a declaration's budgets, of rho 1000 at most, leave
+noise on sums that the controls must be without."""
 
 BINARY_MAX = 0.25
 """Most advantage of an attack on one yes or no of one person."""
@@ -97,7 +112,7 @@ because of it are expected to."""
 REPORTED: list[tuple[str, float]] = []
 """Every advantage that was measured in this run, with its test."""
 
-_PLENTY = 10**15
+_PLENTY = 9 * 10**18
 
 
 @dataclass(frozen=True)
@@ -156,10 +171,8 @@ class Analysts:
 
     def numbers(self, sql: str) -> dict[str, float]:
         """Ask for one number by at most one dimension; what is withheld or refused is not there."""
-        cells = (
-            [cell for name, cell in row.items() if name not in {"OBS_STATUS", "CONF_STATUS"}]
-            for row in self.ask(sql).rows
-        )
+        beside = ("OBS_STATUS", "CONF_STATUS", "_ci95")
+        cells = ([cell for name, cell in row.items() if not name.endswith(beside)] for row in self.ask(sql).rows)
         return {str(key[0]) if key else "": float(number) for *key, number in cells if number is not None}
 
     def close(self) -> None:
@@ -195,7 +208,7 @@ class Ground:
         Args:
             unit: section of the declaration, by default the column `person` with one row for each.
         """
-        sql_name = name.replace("-", "_").replace(" ", "_")
+        sql_name = name.replace("differential-privacy", "private").replace("-", "_").replace(" ", "_")
         if sql_name not in self._published:
             self._published[sql_name] = self.publish_now(
                 sql_name, rows() if callable(rows) else rows, columns, policy, unit
@@ -214,7 +227,7 @@ class Ground:
         """Publish an epoch, and agree that analysts may put it to every use."""
         self._fix_key(name)
         write_file(rows, self.gateway.directory / f"{name}.parquet")
-        epoch = self.gateway.publish_document(
+        dataset = parse_declaration(
             {
                 "dataset": {
                     "name": name,
@@ -229,8 +242,12 @@ class Ground:
                 "unit": unit or {"name": "person", "column": "person"},
                 "columns": columns,
                 "policy": policy,
-            }
+            },
+            str(self.gateway.directory),
         )
+        if policy is WEAKENED["differential-privacy"]:
+            dataset = replace(dataset, policy=SPENT_FREELY)
+        epoch, _ = self.gateway.publisher(dataset, OPERATOR, Stop(), lambda done, total: None)
         self._agree(epoch)
         return epoch
 

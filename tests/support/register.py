@@ -24,7 +24,7 @@ RICH = _DRAW.permutation(np.arange(len(REGIONS)) % 2 == 0)
 """Whether each region's giant has the higher turnover."""
 MINED = _DRAW.permutation(np.arange(len(REGIONS)) % 2 == 0)
 """Whether each region has a giant mine."""
-_TURNOVER = measure(0, 100_000, source="turnover")
+_TURNOVER = measure(0, 60_000, source="turnover")
 COLUMNS: dict[str, Any] = {
     "region": dimension(REGIONS),
     "sector": dimension(SECTORS),

@@ -30,7 +30,7 @@ COLUMNS: dict[str, Any] = {
     "sex": dimension(["F", "M"]),
     "trade": dimension(["farm", "fish", "smith"]),
     "ill": dimension(["N", "Y"]),
-    "income": measure(0, 100_000),
+    "income": measure(0, 5_000),
     "sick": measure(0, 1),
 }
 
