@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SUPPRESSED = "c"
 ABSENT = "-"
+_CANNOT_EXIST = "M"
+"""SDMX code list CL_OBS_STATUS: missing value, data cannot exist."""
 LEGEND = f"{SUPPRESSED}  suppressed to keep it confidential    {ABSENT}  the country has no such cell"
 
 
@@ -76,10 +78,10 @@ def legend(outcomes: Iterable[Outcome]) -> str:
 
 
 def _column(answer: Answered, name: str) -> dict[Cell, str]:
-    values = answer.table[name].to_pylist()
-    return {
-        cell: SUPPRESSED if value is None else _number(value) for cell, value in zip(answer.cells, values, strict=True)
-    }
+    values, statuses = answer.table[name].to_pylist(), answer.table["OBS_STATUS"].to_pylist()
+    signs = [ABSENT if status == _CANNOT_EXIST else SUPPRESSED for status in statuses]
+    shown = [sign if value is None else _number(value) for value, sign in zip(values, signs, strict=True)]
+    return dict(zip(answer.cells, shown, strict=True))
 
 
 def _number(value: float | None) -> str:
