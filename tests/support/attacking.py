@@ -105,6 +105,8 @@ CANNOT_PROMISE = {
     " another noise and other quotas.",
     "wide tables": "Few people with many published attributes are not hidden by noise: from more numbers than there are"
     " people, their secrets can be computed, and whether somebody is among them.",
+    "time": "How long an answer takes depends on the data: a cell that needs a closer look is answered later than one"
+    " that does not.",
 }
 """What `table-builder` does not promise. `docs/trust-model.md` says it in these words, and the attacks that succeed
 because of it are expected to."""
