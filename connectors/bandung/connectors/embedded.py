@@ -43,7 +43,7 @@ class Embedded:
         database: an open connection, which this object closes.
         relation: table or view in it.
         registered: Arrow data sets that a cursor must register, by name.
-        split_key, verified: see `bandung.connectors.sql.Relation`.
+        verified: see `bandung.connectors.sql.Relation`.
     """
 
     def __init__(
@@ -52,7 +52,6 @@ class Embedded:
         relation: str,
         registered: Mapping[str, object] | None = None,
         *,
-        split_key: bool = False,
         verified: bool = False,
     ) -> None:
         self._database = database
@@ -64,9 +63,7 @@ class Embedded:
         as_text = frozenset(field.name for field in found if plain(field.type) is None)
         self.schema = pa.schema([pa.field(f.name, plain(f.type) or pa.string()) for f in found])
         """Plain column types of the relation."""
-        self._emitter = Emitter(
-            Relation(relation, self.schema, as_text, split_key=split_key, top_lists=True, verified=verified)
-        )
+        self._emitter = Emitter(Relation(relation, self.schema, as_text, top_lists=True, verified=verified))
 
     def cells(self, query: CellQuery, stop: Stop) -> pa.Table:
         """Aggregate into cells; see `CellQuery`."""

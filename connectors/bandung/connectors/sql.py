@@ -57,8 +57,6 @@ class Relation:
         as_text: columns of other types, offered in the source's own text form.
         namespace: database schema of the relation, if it is not the default one.
         key_namespace: database schema of the record-key table.
-        split_key: a `KeyColumn` k stands in two columns, k_high (bits 32 to 63, signed) and k_low
-            (bits 0 to 31): sums of halves stay in 64 bits, which DuckDB adds twice as fast.
         top_lists: the engine has DuckDB's `max(x, n)`, the n largest values as a list, and joins VALUES; both are
             many times faster there than windows and long lists of conditions.
         verified: the rows are a copy that nobody changes, of which publication verified `View.unit_rows_max`.
@@ -69,7 +67,6 @@ class Relation:
     as_text: frozenset[str] = frozenset()
     namespace: str | None = None
     key_namespace: str | None = None
-    split_key: bool = False
     top_lists: bool = False
     verified: bool = False
 
@@ -123,7 +120,7 @@ class Emitter:
     def rows(self, query: RowQuery) -> Statement:
         """Return the statement of a `RowQuery`."""
         frame = self.frame(query.view, query.columns, (), unit=True, key=query.view.key is not None)
-        keys = [] if query.view.key is None else [self._whole_key(frame, query.view)]
+        keys = [] if query.view.key is None else [frame.c.key]
         return sa.select(*_numbered([frame.c.unit, *keys, *_values(frame, len(query.columns))])).select_from(frame)
 
     def frame(
@@ -140,7 +137,7 @@ class Emitter:
 
         Args:
             unit: with the unit as `unit`; the row number from 0 where the view has none.
-            key: with the record key as `key` (or `key_high` and `key_low`).
+            key: with the record key as `key`.
             gaps: with `n0`, `n1`, …: 1 where a source value of the column is NULL, else 0.
         """
         source, keys = self._source(view, key=key)
@@ -158,11 +155,6 @@ class Emitter:
 
     def _source(self, view: View, *, key: bool) -> tuple[FromClause, list[Sql]]:
         match view.key if key else None:
-            case KeyColumn(name=name) if self._relation.split_key:
-                return self._table, [
-                    sa.column(f"{name}_high").label("key_high"),
-                    sa.column(f"{name}_low").label("key_low"),
-                ]
             case KeyColumn(name=name):
                 return self._table, [self._table.c[name].label("key")]
             case KeyTable(table=table):
@@ -268,18 +260,11 @@ class Emitter:
 
         if view.key is None:
             return _exact(sa.literal(0, sa.BigInteger))
-        if "key_high" in frame.c:
-            high, low = (_exact(sa.func.sum(counted(half))) for half in (frame.c.key_high, frame.c.key_low))
-            return _exact(high * _exact(sa.literal(2**32, sa.BigInteger)) + low)
         total = _exact(sa.func.sum(counted(frame.c.key)))
+        if self._relation.verified:
+            return total
         # NULL where a row has no key: such a cell must not be answered.
         return sa.case((sa.func.count(frame.c.key) == sa.func.count(), total), else_=None)
-
-    def _whole_key(self, frame: Subquery, view: View) -> Sql:
-        if isinstance(view.key, KeyColumn) and "key_high" in frame.c:
-            high, low = (sa.cast(half, sa.BigInteger) for half in (frame.c.key_high, frame.c.key_low))
-            return high * sa.literal(2**32, sa.BigInteger) + low
-        return frame.c.key
 
     def _per_unit(self, query: ContributionQuery) -> Subquery:
         """Return each unit's contributions to each cell as `v0` … and `a0` …"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bandung.connectors.base import SourceError
+from bandung.gateway.disclosure.keys import FINGERPRINT_BITS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bandung.gateway.planning.check import CheckedPlan
+
+
+_FINGERPRINT = 2**FINGERPRINT_BITS - 1
 
 
 class OutOfRange(SourceError):
@@ -40,6 +44,7 @@ class Padded:
 
     table: pa.Table
     rows: NDArray[np.int64]
+    _known: dict[str, NDArray[np.int64]] = field(default_factory=dict[str, "NDArray[np.int64]"])
 
     @classmethod
     def on(cls, checked: CheckedPlan, table: pa.Table) -> Padded:
@@ -70,10 +75,13 @@ class Padded:
         Raises:
             OutOfRange: a value does not fit.
         """
-        low, high = _words(self.table.column(name))
-        if (high != low >> 63).any():
-            raise OutOfRange(name)
-        return self._laid(low)
+        if name not in self._known:
+            low, high = _words(self.table.column(name))
+            if (high != low >> 63).any():
+                raise OutOfRange(name)
+            self._known[name] = self._laid(low)
+            self._known[name].flags.writeable = False
+        return self._known[name]
 
     def exact(self, name: str) -> NDArray[np.object_]:
         """Return a column as Python integers of any size; 0 where it is null or there is no cell."""
@@ -81,7 +89,9 @@ class Padded:
         return high.astype(object) * 2**64 + low.view(np.uint64).astype(object)
 
     def fingerprints(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """Return a column of sums of record keys modulo 2^64; 0 where there is no cell.
+        """Return a column of sums of record keys modulo 2^32; 0 where there is no cell.
+
+        A copy adds up the low halves of the keys, a live source whole ones: so both give the same.
 
         Args:
             rows: number of the rows whose keys were added up.
@@ -92,10 +102,21 @@ class Padded:
         column = self.table.column(name)
         if column.null_count and (self._laid(column.is_null().to_numpy().astype(np.int64)) * rows).any():
             raise KeyMissing(name)
-        return self._laid(_words(column)[0]).view(np.uint64)
+        return (self._laid(_words(column)[0]) & _FINGERPRINT).view(np.uint64)
 
     def _laid(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.where(self.present, values[self.rows], 0) if len(values) else np.zeros(len(self.rows), np.int64)
+
+
+def key_columns(checked: CheckedPlan) -> dict[str, pa.Array]:
+    """Return the columns of a padded table's codes (utf8), in the order of its keys."""
+    columns: dict[str, pa.Array] = {}
+    total, inner = prod(map(len, checked.codes)), 1
+    for name, codes in reversed(list(zip(checked.plan.group_by, checked.codes, strict=True))):
+        places = np.arange(total) // inner % max(1, len(codes))
+        columns[name] = pa.array(codes, pa.utf8()).take(pa.array(places))
+        inner *= len(codes)
+    return dict(reversed(columns.items()))
 
 
 def places(group_by: tuple[str, ...], codes: tuple[tuple[str, ...], ...], table: pa.Table) -> NDArray[np.int64]:

@@ -25,7 +25,7 @@ from bandung.gateway.disclosure.aggregates import (
     reach,
     units,
 )
-from bandung.gateway.disclosure.cells import ForeignCell, Padded, places
+from bandung.gateway.disclosure.cells import ForeignCell, Padded, key_columns, places
 from bandung.gateway.disclosure.estimates import Estimate, Noisy
 from bandung.gateway.disclosure.expected_error import expected
 from bandung.gateway.disclosure.noise import half_width, whole_half_width
@@ -217,9 +217,7 @@ def _answered(table: pa.Table | None) -> pa.Table:
 
 def _arrow(checked: CheckedPlan, columns: Mapping[str, _Column]) -> pa.Table:
     given = np.logical_and.reduce([column.given for column in columns.values()])
-    arrays = {
-        name: pa.array([key[i] for key in checked.keys], pa.utf8()) for i, name in enumerate(checked.plan.group_by)
-    }
+    arrays = key_columns(checked)
     for name, column in columns.items():
         arrays |= column.arrays(name)
     arrays["OBS_STATUS"] = pa.array(np.where(given, NORMAL, MISSING).tolist(), pa.utf8())

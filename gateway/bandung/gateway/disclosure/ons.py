@@ -26,7 +26,7 @@ def perturb(noise: OnsNoise, counts: NDArray[np.int64], fingerprints: NDArray[np
     """Return the changed counts.
 
     Args:
-        fingerprints: sum of the record keys of each cell's rows modulo 2^64. Its low eight bits are the cell key, for
+        fingerprints: sum of the record keys of each cell's rows modulo 2^32. Its low eight bits are the cell key, for
             keys of 0 to 255 and for the low eight bits of wider ones alike.
     """
     rows = np.where(counts <= COUNTS_MAX, counts, (counts - 1) % _CYCLE + 2 * _CYCLE + 1)

@@ -74,7 +74,7 @@ class Safety:
         return self.cells.integers(f"{measure.name}.rows" if measure and measure.optional else "rows")
 
     def fingerprints(self, measure: SourceMeasure | None) -> NDArray[np.uint64]:
-        """Return the sum of these rows' record keys modulo 2^64.
+        """Return the sum of these rows' record keys modulo 2^32.
 
         Raises:
             KeyMissing: rows without a key.

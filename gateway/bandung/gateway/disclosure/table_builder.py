@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from bandung.gateway.disclosure import ons
-from bandung.gateway.disclosure.cells import ForeignCell, OutOfRange, Padded
+from bandung.gateway.disclosure.cells import ForeignCell, OutOfRange, Padded, key_columns
 from bandung.gateway.disclosure.keys import uniforms
 from bandung.gateway.disclosure.ptable import PTable, maximum_entropy
 from bandung.gateway.disclosure.safety import Safety, uncertified
@@ -144,18 +144,18 @@ def _least_width(policy: TableBuilder) -> float:
 
 def _table(checked: CheckedPlan, columns: Mapping[str, _Column], empty: NDArray[np.bool_]) -> pa.Table:
     withheld = ~np.logical_and.reduce([column.shown for column in columns.values()]) & ~empty
-    status = np.select([empty, withheld], [CANNOT_EXIST, SUPPRESSED], NORMAL)
-    dimensions = {
-        name: pa.array([key[i] for key in checked.keys], pa.utf8()) for i, name in enumerate(checked.plan.group_by)
-    }
     return pa.table(
         {
-            **dimensions,
+            **key_columns(checked),
             **{name: column.array() for name, column in columns.items()},
-            "OBS_STATUS": pa.array(status.tolist(), pa.utf8()),
-            "CONF_STATUS": pa.array(np.where(withheld, CONFIDENTIAL, FREE).tolist(), pa.utf8()),
+            "OBS_STATUS": _statuses(np.select([empty, withheld], [2, 1], 0), (NORMAL, SUPPRESSED, CANNOT_EXIST)),
+            "CONF_STATUS": _statuses(withheld.astype(np.int64), (FREE, CONFIDENTIAL)),
         }
     )
+
+
+def _statuses(places: NDArray[np.int64], codes: tuple[str, ...]) -> pa.Array:
+    return pa.array(codes, pa.utf8()).take(pa.array(places))
 
 
 def published_noise(statistics: tuple[Statistic, ...], epoch: Epoch) -> Noise:

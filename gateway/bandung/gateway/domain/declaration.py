@@ -27,7 +27,7 @@ from bandung.gateway.domain.declaration_form import (
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.policy import DifferentialPrivacy, Policy, PublishedTables, TrainingRules
 
-RESERVED_COLUMNS = frozenset({"unit", "record_key", "record_key_high", "record_key_low", "obs_status", "conf_status"})
+RESERVED_COLUMNS = frozenset({"unit", "record_key", "obs_status", "conf_status"})
 """Names that answers or the gateway's own copies use beside declared columns."""
 
 BASE_OPTION = "base"

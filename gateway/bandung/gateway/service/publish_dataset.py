@@ -9,7 +9,6 @@ from enum import Enum
 from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from bandung.connectors.base import KeyColumn, KeyTable, Profile, RowQuery, SourceError, Stopped, View
 from bandung.gateway.disclosure.keys import record_keys
@@ -154,7 +153,9 @@ class PublishDataset:
         key = self.secrets.dataset_key(dataset.name)
         schema = rows.schema.insert(1, pa.field("record_key", pa.int64()))
         batches = (
-            pa.RecordBatch.from_arrays([batch.column(0), _keys(key, batch), *batch.columns[1:]], schema=schema)
+            pa.RecordBatch.from_arrays(
+                [batch.column(0), record_keys(key, batch.column(0)), *batch.columns[1:]], schema=schema
+            )
             for batch in _counted(rows, advance)
         )
         return pa.RecordBatchReader.from_batches(schema, batches)
@@ -169,10 +170,6 @@ def _refusing() -> Generator[None]:
         raise Refusal(ErrorKind.CANCELLED) from error
     except SourceError as error:
         raise Refusal(ErrorKind.SOURCE_UNAVAILABLE, private=str(error)) from error
-
-
-def _keys(key: bytes, batch: pa.RecordBatch) -> pa.Array:
-    return record_keys(key, pc.cast(batch.column(0), pa.string()).to_pylist())
 
 
 def _counted(rows: pa.RecordBatchReader, advance: Callable[[int], None]) -> Iterator[pa.RecordBatch]:

@@ -1,8 +1,8 @@
 """The gateway's own columnar copy of a dataset, inside the country: one DuckDB file per epoch.
 
 Layout, chosen by measurement on 10 M rows (`docs/datasets.md`): dimensions are ENUMs in code-list order, measures
-64-bit fixed-point integers, the unit a dense integer from 0 (the identifier itself is dropped), the record key two
-32-bit halves whose sums stay in 64 bits, and rows sorted by the dimensions.
+64-bit fixed-point integers, the unit a dense integer from 0 (the identifier itself is dropped), the record key its low
+32 bits, whose sums stay in 64 bits, and rows sorted by the dimensions.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from bandung.connectors.base import KeyColumn, Profile, SourceError, Stop
 from bandung.connectors.embedded import Embedded
+from bandung.gateway.disclosure.keys import FINGERPRINT_BITS
 from bandung.gateway.domain.dataset import Dataset, Dimension, Measure
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 
@@ -96,7 +97,7 @@ class SnapshotFiles:
             database = duckdb.connect(str(self._path(dataset, number)), read_only=True, config=config)
             database.execute("SET enable_external_access=false")
             database.execute("SET lock_configuration=true")
-            return Embedded(database, RELATION, split_key=True, verified=True)
+            return Embedded(database, RELATION, verified=True)
         except duckdb.Error as error:
             raise SourceError(str(error)) from error
 
@@ -144,8 +145,7 @@ def _arranged(dataset: Dataset) -> str:
         CREATE TABLE epoch.{RELATION} AS
         WITH units AS (SELECT unit, row_number() OVER () - 1 AS number FROM (SELECT DISTINCT unit FROM staged))
         SELECT units.number AS unit,
-               CAST(record_key >> 32 AS INTEGER) AS record_key_high,
-               CAST(record_key & 4294967295 AS UINTEGER) AS record_key_low{columns}
+               CAST(record_key & {2**FINGERPRINT_BITS - 1} AS UINTEGER) AS record_key{columns}
         FROM staged JOIN units ON staged.unit = units.unit
         {f"ORDER BY {order}" if order else ""}"""  # noqa: S608
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from bandung.connectors.base import Among
-from bandung.gateway.disclosure.cells import Padded
+from bandung.gateway.disclosure.cells import Padded, key_columns
 from bandung.gateway.disclosure.table_builder import CONFIDENTIAL, FREE, NORMAL, SUPPRESSED
 from bandung.gateway.domain.dataset import Measure
 from bandung.gateway.domain.plan import StatisticKind
@@ -44,12 +44,11 @@ def published(checked: CheckedPlan, epoch: Epoch, raw: Raw) -> Release:
         mask = np.array([place in hidden for place in places])
         columns[statistic.name] = pa.array(_values(statistic, epoch, cells), mask=mask)
         any_withheld |= mask
-    dimensions = {name: pa.array([key[i] for key in checked.keys], pa.utf8()) for i, name in enumerate(plan.group_by)}
     status = {
         "OBS_STATUS": pa.array(np.where(any_withheld, SUPPRESSED, NORMAL).tolist(), pa.utf8()),
         "CONF_STATUS": pa.array(np.where(any_withheld, CONFIDENTIAL, FREE).tolist(), pa.utf8()),
     }
-    return Release(pa.table({**dimensions, **columns, **status}), exact(plan.statistics))
+    return Release(pa.table({**key_columns(checked), **columns, **status}), exact(plan.statistics))
 
 
 def exact(statistics: tuple[Statistic, ...]) -> Noise:
