@@ -22,9 +22,9 @@ from tests.support.attacking import (
 from tests.support.survey import NATIONAL, WIDE, Survey
 
 TRIED = 200
-FEW = Survey(people=48, attributes=24, codes=2)
+FEW = Survey(people=40, attributes=20, codes=2)
 CONTROL_LEAST = 0.6
-"""With 300 independent numbers about 48 people theory gives 2 Phi(sqrt(300 / 48) / 2) - 1 = 0.79."""
+"""With 210 independent numbers about 40 people theory gives 2 Phi(sqrt(210 / 40) / 2) - 1 = 0.75."""
 
 
 def said(analysts: Analysts, table: str, survey: Survey) -> tuple[np.ndarray, np.ndarray]:

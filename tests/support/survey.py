@@ -68,5 +68,5 @@ class Survey:
 
 NATIONAL = Survey(people=8000, attributes=5, codes=4)
 """As many tables as such a survey publishes."""
-WIDE = Survey(people=160, attributes=24, codes=2)
+WIDE = Survey(people=160, attributes=20, codes=2)
 """Few people, and more numbers about them than people."""
