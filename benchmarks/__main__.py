@@ -8,10 +8,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import memory, protection, training, wire
+from benchmarks import memory, privacy, protection, training, wire
 from benchmarks.report import Section, machine
 
-PARTS = ("protection", "wire", "training", "memory")
+PARTS = ("protection", "privacy", "wire", "training", "memory")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -35,9 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _measure(options: argparse.Namespace, scratch: Path, say: protection.Say) -> list[Section]:
     sections: list[Section] = []
-    census = protection.a_census(scratch, options.persons, say) if "protection" in options.only else None
-    if census is not None:
+    wanted = {"protection", "privacy"} & set(options.only)
+    census = protection.a_census(scratch, options.persons, say) if wanted else None
+    if census is not None and "protection" in wanted:
         sections += protection.measure(census, options.rounds, say)
+    if census is not None and "privacy" in wanted:
+        sections += privacy.measure(scratch, census.file, census.persons, options.rounds, say)
     if "wire" in options.only:
         sections += wire.measure(scratch, options.questions, say)
     if "training" in options.only:
