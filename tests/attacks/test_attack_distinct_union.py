@@ -25,7 +25,7 @@ from tests.support.attacking import (
     dimension,
 )
 
-VILLAGES = [f"v{number:03}" for number in range(60)]
+VILLAGES = [f"v{number:03}" for number in range(120)]
 MIXED = np.random.default_rng(13).permutation(np.arange(len(VILLAGES)) % 2 == 0)
 COLUMNS = {"village": dimension(VILLAGES), "sex": dimension(["F", "M"])}
 UNIT: dict[str, Any] = {"name": "household", "column": "household", "rows_max": 3}
