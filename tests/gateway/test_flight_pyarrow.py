@@ -173,6 +173,22 @@ def test_any_text_type_binds(node, client, type_):
     assert node.queries.asked[-1][2] == ("N",)
 
 
+def test_a_prepared_statement_announces_its_fields_by_schema_calls_only(client):
+    statement = prepared(client, "SELECT")
+    command = a_command("CommandPreparedStatementQuery", prepared_statement_handle=statement.prepared_statement_handle)
+    descriptor = fl.FlightDescriptor.for_command(command)
+    assert client.get_schema(descriptor).schema.equals(SCHEMA)
+    assert client.get_flight_info(descriptor).app_metadata == b""
+    assert pa.ipc.read_schema(pa.py_buffer(statement.dataset_schema)).equals(SCHEMA)
+
+
+def test_a_prepared_statement_of_somebody_else_gets_no_info(node, client, budi):
+    handle = prepared(client, "SELECT").prepared_statement_handle
+    command = a_command("CommandPreparedStatementQuery", prepared_statement_handle=handle)
+    with a_flight_client(node.address, node.idn.ca, budi) as other, pytest.raises(pa.ArrowInvalid, match="B212"):
+        other.get_flight_info(fl.FlightDescriptor.for_command(command))
+
+
 @pytest.mark.parametrize(
     "table",
     [

@@ -25,7 +25,7 @@ from bandung.gateway.domain.release import ReleasedVector
 from bandung.gateway.server.door import Limits
 from bandung.gateway.server.listener import Desks, Server, ServerConfig, serve
 from bandung.gateway.service.budget import DatasetBudget
-from bandung.gateway.service.dry_run import Planned
+from bandung.gateway.service.dry_run import Described, Planned
 from bandung.gateway.service.query import Answer
 from bandung.gateway.service.training import StepAnswer
 from bandung.gateway.store.system import SystemClock, SystemRandomness
@@ -57,6 +57,16 @@ class MemoryQueries:
     working: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     stopped: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     sealed: bool = False
+
+    def describe(
+        self,
+        principal: Principal,
+        request: Any,
+        exchange: str,
+        parameters: tuple[str, ...] = (),
+        nano_rho: int | None = None,
+    ) -> Described:
+        return self.plan(principal, request, exchange, parameters, nano_rho)
 
     def plan(
         self,

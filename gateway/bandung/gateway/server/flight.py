@@ -104,7 +104,7 @@ class FlightService:
     def _schema(self, descriptor: flight.FlightDescriptor, call: Call) -> pa.Schema:
         if descriptor.type == flight.FlightDescriptor.PATH and len(descriptor.path) == 1:
             return table_schema(self._catalogue.dataset(call.principal, descriptor.path[0]).dataset, self._member)
-        return self._commands.plan(descriptor.cmd, call).schema
+        return self._commands.schema(descriptor.cmd, call)
 
     def _create_prepared(self, body: bytes, call: Call) -> Iterator[bytes]:
         yield self._commands.prepare(body, call)
@@ -151,7 +151,7 @@ def _key(ticket: bytes, principal: Principal) -> tuple[str, bytes]:
 
 def _info(descriptor: flight.FlightDescriptor, ready: Ready) -> flight.FlightInfo:
     return flight.FlightInfo(
-        schema=schema_message(ready.schema) if ready.announced else b"",
+        schema=b"" if ready.schema is None else schema_message(ready.schema),
         flight_descriptor=descriptor,
         endpoint=[flight.FlightEndpoint(ticket=flight.Ticket(ticket=ready.ticket))],
         total_records=_UNKNOWN,

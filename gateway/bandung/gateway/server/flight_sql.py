@@ -20,7 +20,7 @@ from bandung.gateway.server.flight_pb.flight_pb2 import FlightData
 from bandung.gateway.server.frames import parameters, schema_message
 from bandung.gateway.server.handles import Handle, Purpose, Sealer
 from bandung.gateway.server.sql_metadata import COMMANDS
-from bandung.gateway.service.dry_run import Planned
+from bandung.gateway.service.dry_run import Described, Planned
 from bandung.gateway.service.query import Answer, Request
 
 _PACKAGE = "arrow.flight.protocol.sql."
@@ -28,6 +28,15 @@ _TYPE_URL = f"type.googleapis.com/{_PACKAGE}"
 
 
 class _Queries(Protocol):
+    def describe(
+        self,
+        principal: Principal,
+        request: Request,
+        exchange: str,
+        parameters: tuple[str, ...] = (),
+        nano_rho: int | None = None,
+    ) -> Described: ...
+
     def plan(
         self,
         principal: Principal,
@@ -57,19 +66,17 @@ class Ready:
     """A planned command.
 
     Attributes:
-        schema: fields exactly as DoGet will send them.
         ticket: what DoGet takes.
-        announced: the schema goes into `FlightInfo`. Not for a prepared statement: its client knows the fields from
+        schema: fields exactly as DoGet will send them. None for a prepared statement: its client knows the fields from
             the preparation, and ADBC would take the announced schema for the sent one, whose metadata (noise, cost,
             receipt) are known only when the answer is.
-        price: JSON for `FlightInfo.app_metadata`: cost and what is left, by unit, epoch, agreement; empty for metadata
-            commands.
+        price: JSON for `FlightInfo.app_metadata`: cost and what is left, by unit, epoch, agreement; empty for prepared
+            statements and metadata commands.
     """
 
-    schema: pa.Schema
     ticket: bytes
+    schema: pa.Schema | None = None
     price: bytes = b""
-    announced: bool = True
 
 
 class FlightSql:
@@ -84,6 +91,9 @@ class FlightSql:
     def plan(self, command: bytes, call: Call) -> Ready:
         """Plan a command of GetFlightInfo; nothing is executed.
 
+        A prepared statement was planned when it was prepared, and `read` plans, authorises and prices it as of then:
+        here only its handle is opened.
+
         Raises:
             Refusal: as the query desk; BAD_REQUEST, BAD_HANDLE, BAD_PARAMETER or NOT_OFFERED for the command itself.
         """
@@ -91,13 +101,22 @@ class FlightSql:
         if name == "CommandStatementQuery":
             return self._plan_statement(_statement(sql.CommandStatementQuery.FromString(value)), call)
         if name == "CommandPreparedStatementQuery":
-            handle = self._prepared(value, call)
-            planned = self._plan(handle.sql, call, handle.parameters or ())
-            return Ready(planned.schema, command, _price(planned), announced=False)
-        metadata = COMMANDS.get(name)
-        if metadata is None:
-            raise _not_offered(name)
-        return Ready(metadata.schema(metadata.message.FromString(value)), command)
+            self._prepared(value, call)
+            return Ready(command)
+        return Ready(command, _metadata_schema(name, value))
+
+    def schema(self, command: bytes, call: Call) -> pa.Schema:
+        """Return the fields that a command's answer will have.
+
+        Raises:
+            Refusal: as `plan`.
+        """
+        name, value = _unpacked(command)
+        if name == "CommandStatementQuery":
+            return self._describe(Handle(_statement(sql.CommandStatementQuery.FromString(value))), call).schema
+        if name == "CommandPreparedStatementQuery":
+            return self._describe(self._prepared(value, call), call).schema
+        return _metadata_schema(name, value)
 
     def read(self, ticket: bytes, call: Call) -> pa.Table:
         """Answer a ticket.
@@ -121,11 +140,12 @@ class FlightSql:
         """Plan a statement and return an `ActionCreatePreparedStatementResult` with its sealed handle."""
         _, value = _unpacked(body)
         statement = _statement(sql.ActionCreatePreparedStatementRequest.FromString(value))
-        planned = self._plan(statement, call)
-        slots = pa.schema([pa.field(name, pa.string(), nullable=False) for name in planned.parameters])
+        handle = Handle(statement)
+        described = self._describe(handle, call)
+        slots = pa.schema([pa.field(name, pa.string(), nullable=False) for name in described.parameters])
         result = sql.ActionCreatePreparedStatementResult(
-            prepared_statement_handle=self._sealer.seal(Purpose.PREPARED, call.principal, Handle(statement)),
-            dataset_schema=schema_message(planned.schema),
+            prepared_statement_handle=self._sealer.seal(Purpose.PREPARED, call.principal, handle),
+            dataset_schema=schema_message(described.schema),
             parameter_schema=schema_message(slots),
             is_update=False,
         )
@@ -145,16 +165,18 @@ class FlightSql:
         return sql.DoPutPreparedStatementResult(prepared_statement_handle=handle).SerializeToString()
 
     def _plan_statement(self, statement: str, call: Call) -> Ready:
-        planned = self._plan(statement, call)
+        with call.desk_records():
+            planned = self._queries.plan(call.principal, statement, call.exchange, (), call.nano_rho)
         if planned.parameters:
             raise Refusal(ErrorKind.BAD_PARAMETER, "Placeholders need a prepared statement.")
         sealed = self._sealer.seal(Purpose.TICKET, call.principal, Handle(statement))
         ticket = _packed("TicketStatementQuery", sql.TicketStatementQuery(statement_handle=sealed))
-        return Ready(planned.schema, ticket, _price(planned))
+        return Ready(ticket, planned.schema, _price(planned))
 
-    def _plan(self, statement: str, call: Call, bound: tuple[str, ...] = ()) -> Planned:
+    def _describe(self, handle: Handle, call: Call) -> Described:
+        bound = handle.parameters or ()
         with call.desk_records():
-            return self._queries.plan(call.principal, statement, call.exchange, bound, call.nano_rho)
+            return self._queries.describe(call.principal, handle.sql, call.exchange, bound, call.nano_rho)
 
     def _answer(self, handle: Handle, call: Call) -> pa.Table:
         bound = handle.parameters or ()
@@ -172,6 +194,13 @@ def _statement(message: Any) -> str:
     if message.transaction_id:
         raise Refusal(ErrorKind.NOT_OFFERED, "There are no transactions.")
     return message.query
+
+
+def _metadata_schema(name: str, value: bytes) -> pa.Schema:
+    metadata = COMMANDS.get(name)
+    if metadata is None:
+        raise _not_offered(name)
+    return metadata.schema(metadata.message.FromString(value))
 
 
 def _price(planned: Planned) -> bytes:

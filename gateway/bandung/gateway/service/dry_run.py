@@ -32,12 +32,23 @@ _FRAME_BYTES: Final = 1_500
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """What a request would give and cost; nothing was executed.
+class Described:
+    """What a permitted request would give.
 
     Attributes:
         schema: of the answer, fields as they will be sent.
         parameters: the column that each placeholder is compared with.
+    """
+
+    schema: pa.Schema
+    parameters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned(Described):
+    """What a request would give and cost; nothing was executed.
+
+    Attributes:
         cost: what would be charged, by unit (`tables`, `nano_rho`): 0 if the answer is already released.
         left: what the caller may still spend, by unit.
         agreement: id and version of the agreement that covers the request, and its purpose.
@@ -48,8 +59,6 @@ class Planned:
         noise: what will be published of the noise; empty while parameters are unbound.
     """
 
-    schema: pa.Schema
-    parameters: tuple[str, ...]
     cost: Mapping[str, int]
     left: Mapping[str, int]
     epoch: str

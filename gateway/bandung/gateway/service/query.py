@@ -21,7 +21,7 @@ from bandung.gateway.planning.request import plan_table
 from bandung.gateway.planning.sql import plan_sql
 from bandung.gateway.planning.touches import touches
 from bandung.gateway.service.charges import charges, together
-from bandung.gateway.service.dry_run import EXPLAIN_SCHEMA, Planned, bytes_about, explained
+from bandung.gateway.service.dry_run import EXPLAIN_SCHEMA, Described, Planned, bytes_about, explained
 from bandung.gateway.service.execution import execute, expected_noise
 from bandung.gateway.service.record import Attempt, Recorder
 from bandung.gateway.service.statements import StatementCache
@@ -123,6 +123,28 @@ class QueryDesk:
         self._recorder = Recorder(ledger, clock, EventKind.QUERY_REFUSED, EventKind.QUERY_FAILED)
         self._statements = StatementCache(statements_max)
 
+    def describe(
+        self,
+        principal: Principal,
+        request: Request,
+        exchange: str,
+        parameters: tuple[str, ...] = (),
+        nano_rho: int | None = None,
+    ) -> Described:
+        """Plan and authorise a request without pricing or executing it.
+
+        Args:
+            parameters, nano_rho: as for `plan`.
+
+        Raises:
+            Refusal: as `plan`.
+        """
+        with self._recorder.attempt(principal.uri, exchange):
+            permitted, plans = self._foreseen(principal, request, exchange, parameters, nano_rho)
+            for checked in plans:
+                expected_noise(checked, permitted.epoch)
+            return Described(_schema(permitted), permitted.statement.parameters)
+
     def plan(
         self,
         principal: Principal,
@@ -141,10 +163,7 @@ class QueryDesk:
             Refusal: as `answer` would, as far as that does not need the parameters; on the record.
         """
         with self._recorder.attempt(principal.uri, exchange):
-            permitted = self._permit(principal, request, exchange)
-            bound = len(parameters) == len(permitted.statement.parameters)
-            plans = self._checked(permitted, parameters, nano_rho) if bound else ()
-            return self._planned(permitted, plans)
+            return self._planned(*self._foreseen(principal, request, exchange, parameters, nano_rho))
 
     def answer(
         self,
@@ -177,6 +196,19 @@ class QueryDesk:
         body = {"code": refusal.code, "method": method}
         self._ledger.commit(Commit(self._recorder.event(EventKind.CALL_REFUSED, principal_uri, exchange, body)))
 
+    def _foreseen(
+        self,
+        principal: Principal,
+        request: Request,
+        exchange: str,
+        parameters: tuple[str, ...],
+        nano_rho: int | None,
+    ) -> tuple[_Permitted, tuple[CheckedPlan, ...]]:
+        """A permitted statement, and its plans as soon as the parameters are bound."""
+        permitted = self._permit(principal, request, exchange)
+        bound = len(parameters) == len(permitted.statement.parameters)
+        return permitted, self._checked(permitted, parameters, nano_rho) if bound else ()
+
     def _permit(self, principal: Principal, request: Request, exchange: str) -> _Permitted:
         def find(name: str) -> Epoch | None:
             return self._finder.find(principal, name)
@@ -208,7 +240,7 @@ class QueryDesk:
         scopes = charges(epoch, permit, None)
         owed = together([scopes, *(charges(epoch, permit, checked.plan) for checked in fresh)])
         return Planned(
-            schema=EXPLAIN_SCHEMA if statement.explain else result_schema(statement, epoch),
+            schema=_schema(permitted),
             parameters=statement.parameters,
             cost=_by_unit(owed) if plans else {},
             left=self._left(scopes),
@@ -313,6 +345,11 @@ class QueryDesk:
 
 def _key(plan: Plan) -> str:
     return f"plan/{plan.digest}"
+
+
+def _schema(permitted: _Permitted) -> pa.Schema:
+    statement = permitted.statement
+    return EXPLAIN_SCHEMA if statement.explain else result_schema(statement, permitted.epoch)
 
 
 def _by_unit(owed: tuple[Charge, ...]) -> Mapping[str, int]:
