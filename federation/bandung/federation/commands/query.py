@@ -132,9 +132,9 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
     yield f"allowed by agreement {plan.agreement} version {plan.agreement_version}: {plan.purpose}"
     yield f"asks {plan.epoch} under {plan.policy}; " + ("released already" if plan.released else "not released yet")
     yield "costs " + (
-        ", ".join(spoken(unit, amount) for unit, amount in plan.cost.items()) or "what its parameters say"
+        ", ".join(spoken(unit, amount) for unit, amount in sorted(plan.cost.items())) or "what its parameters say"
     )
-    yield "leaves you " + ", ".join(spoken(u, left - plan.cost.get(u, 0)) for u, left in plan.left.items())
+    yield "leaves you " + ", ".join(spoken(u, left - plan.cost.get(u, 0)) for u, left in sorted(plan.left.items()))
     if plan.cells:
         yield f"gives {plan.cells} cells, about {plan.bytes_about / 1024:.1f} KiB"
     for statistic, published in plan.noise.items():
