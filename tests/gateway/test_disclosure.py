@@ -11,11 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bandung.connectors import reckoning
+from bandung.connectors.base import ContributionQuery
+from bandung.gateway.disclosure.table_builder import protect
 from bandung.gateway.domain.dataset import Epoch
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.policy import TableBuilder
+from bandung.gateway.domain.release import Raw
+from bandung.gateway.planning.check import source_query
 from tests.support.builders import a_dataset, a_dimension, a_measure, an_epoch
-from tests.support.protection import checked, raw_of, release_of, rows_of
+from tests.support.protection import KEY, checked, raw_of, release_of, rows_of
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -245,9 +250,35 @@ def test_the_closer_look_is_taken_only_where_facts_do_not_decide() -> None:
     assert even.contributions is None
     skewed = persons({("N", "F"): 40, ("S", "F"): 40}, income=1)
     skewed[0]["income"] = 900
+    assert raw_of(plan, epoch, rows_of(skewed)).contributions is None, "one holds too much, whoever comes second"
+    skewed[1]["income"] = 130
     looked = raw_of(plan, epoch, rows_of(skewed)).contributions
     assert looked is not None
-    assert looked["region"].to_pylist() == ["N"]
+    assert looked.select(["region", "units"]).to_pylist() == [{"region": "N", "units": 2}]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from([-900, -20, 0, 1, 7, 30, 100, 400, 900]), min_size=9, max_size=16), max_size=2),
+    st.integers(1, 3),
+    st.sampled_from([50.0, 85.0]),
+    st.booleans(),
+)
+def test_a_look_that_leaves_small_contributions_out_decides_as_one_that_does_not(
+    cells: list[list[int]], n: int, k: float, signed: bool
+) -> None:
+    policy = TableBuilder(dominance_n=n, dominance_k_percent=k)
+    measure = a_measure(minimum=-1000) if signed else a_measure()
+    epoch = an_epoch(a_dataset(policy=policy, columns=(*a_dataset().dimensions, measure)))
+    records = persons({(region, "F"): len(cell) for region, cell in zip("NS", cells, strict=False)})
+    for record, income in zip(records, [income for cell in cells for income in cell], strict=True):
+        record["income"] = income if signed else abs(income)
+    rows, plan = rows_of(records), checked("SELECT region, SUM(income) FROM persons GROUP BY region", epoch)
+    raw, query = raw_of(plan, epoch, rows), source_query(plan, epoch)
+    whole = ContributionQuery(query.view, query.group_by, query.where, query.measures, max(2, n))
+
+    found = protect(plan, epoch, raw, KEY).table
+    assert found.equals(protect(plan, epoch, Raw(raw.cells, reckoning.contributions(whole, rows)), KEY).table)
 
 
 def constructions(name: str) -> set[str]:

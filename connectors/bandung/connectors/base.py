@@ -223,6 +223,8 @@ class ContributionQuery:
     Attributes:
         top: how many contributions of each measure (0 to 9).
         cells: only these cells, as codes in the order of `group_by`; None for all.
+        least: for each measure the least contribution that matters (None: none does). Units none of whose
+            contributions reaches it are left out of everything, of `units` too. Empty: nobody is left out.
     """
 
     view: View
@@ -231,6 +233,7 @@ class ContributionQuery:
     measures: tuple[Measure, ...]
     top: int
     cells: tuple[tuple[str, ...], ...] | None = None
+    least: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,6 +177,10 @@ def contributions_are_per_unit(load: Load) -> None:
             query = ContributionQuery(view, group_by, (), (_FERTILISER, _BALANCE), 3, cells)
             expected = reckoning.contributions(query, awkward_rows())
             _same_table(connector.contributions(query, Stop()), expected, len(group_by))
+        for least in ((None, None), (480, None), (300, 1500)):
+            query = ContributionQuery(view, ("area", "sex"), (), (_FERTILISER, _BALANCE), 2, None, least)
+            expected = reckoning.contributions(query, awkward_rows())
+            _same_table(connector.contributions(query, Stop()), expected, 2)
     filtered = ContributionQuery(_view(relation), ("sex",), (Among("area", ("X",)),), (), 0)
     _same_table(connector.contributions(filtered, Stop()), reckoning.contributions(filtered, awkward_rows()), 1)
     connector.close()

@@ -86,16 +86,26 @@ def contributions(query: ContributionQuery, rows: pa.Table) -> pa.Table:
     for codes, members in _cells(query.view, query.group_by, query.where, rows).items():
         if query.cells is not None and codes not in query.cells:
             continue
-        units = _units(query.view, members)
+        units = [held for held in _units(query.view, members).values() if _reaches(query, held)]
+        if not units:
+            continue
         cell: dict[str, Any] = {**dict(zip(query.group_by, codes, strict=True)), "units": len(units)}
         for measure in query.measures:
-            totals = [_total(query.view, measure.name, held) for held in units.values()]
+            totals = [_total(query.view, measure.name, held) for held in units]
             ranked = sorted((abs(total) for total in totals if total is not None), reverse=True)
             cell[f"{measure.name}.units"] = len(ranked)
             for rank in range(1, query.top + 1):
                 cell[f"{measure.name}.top{rank}"] = Decimal(ranked[rank - 1]) if rank <= len(ranked) else None
         found.append(cell)
     return pa.Table.from_pylist(found, schema=contribution_schema(query))
+
+
+def _reaches(query: ContributionQuery, held: Sequence[Row]) -> bool:
+    if not query.least:
+        return True
+    totals = [_total(query.view, measure.name, held) for measure in query.measures]
+    pairs = zip(totals, query.least, strict=True)
+    return any(total is not None and least is not None and abs(total) >= least for total, least in pairs)
 
 
 def histogram(query: HistogramQuery, rows: pa.Table) -> pa.Table:

@@ -273,13 +273,18 @@ class Emitter:
         frame = self.frame(query.view, names, query.where, unit=not whole)
         values = _values(frame, len(names))
         groups, measures = values[: len(query.group_by)], values[len(query.group_by) :]
-        amounts: list[Sql] = [
-            sa.func.abs(value if whole else sa.func.sum(value)).label(f"a{i}") for i, value in enumerate(measures)
+        # Where rows are units, a plain comparison lets an engine skip blocks of rows by their extremes.
+        amounts = [
+            (sa.func.abs(value) if measure.signed else value) if whole else sa.func.abs(sa.func.sum(value))
+            for measure, value in zip(query.measures, measures, strict=True)
         ]
         source, conditions = self._among(query, frame, groups, whole=whole)
-        statement = sa.select(*groups, *amounts, sa.literal(1, sa.Integer).label("one")).select_from(source)
-        statement = statement.where(*conditions)
-        return (statement if whole else statement.group_by(*groups, frame.c.unit)).subquery("per_unit")
+        labelled = [amount.label(f"a{i}") for i, amount in enumerate(amounts)]
+        statement = sa.select(*groups, *labelled, sa.literal(1, sa.Integer).label("one")).select_from(source)
+        statement, large = statement.where(*conditions), _reaching(amounts, query.least)
+        if not whole:
+            return statement.group_by(*groups, frame.c.unit).having(*large).subquery("per_unit")
+        return statement.where(*large).subquery("per_unit")
 
     def _rows_are_units(self, view: View) -> bool:
         return view.unit is None or (self._relation.verified and view.unit_rows_max == 1)
@@ -298,6 +303,15 @@ class Emitter:
 def key_table(name: str, namespace: str | None) -> sa.TableClause:
     """Return the record-key table's clause."""
     return sa.table(name, sa.column("unit"), sa.column("record_key"), schema=namespace)
+
+
+def _reaching(amounts: Sequence[Sql], least: Sequence[int | None]) -> list[Sql]:
+    reaching = [
+        amount >= sa.literal(enough, sa.BigInteger)
+        for amount, enough in zip(amounts, least, strict=False)
+        if enough is not None
+    ]
+    return [sa.or_(sa.false(), *reaching)] if least else []
 
 
 def _ranked(per_unit: Subquery, groups: Sequence[Sql], amounts: Sequence[Sql]) -> Statement:

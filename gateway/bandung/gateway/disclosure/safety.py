@@ -41,8 +41,14 @@ def uncertified(checked: CheckedPlan, epoch: Epoch, cells: pa.Table) -> Contribu
     padded = Padded.on(checked, cells)
     safety = Safety(epoch, padded, None)
     needed = (padded.integers("rows") >= policy.min_units) & ~safety.enough_units(None)
+    least: list[int | None] = []
     for measure in query.measures:
-        needed |= (safety.rows(measure) >= policy.min_units) & ~safety.sum_safe(measure)
+        if safety.rows_are_units and policy.dominance_n <= 2:
+            undecided, enough = safety.second_matters(measure)
+            least.append(enough)
+        else:
+            undecided = (safety.rows(measure) >= policy.min_units) & ~safety.sum_safe(measure)
+        needed |= undecided
     places = np.flatnonzero(needed).tolist()
     if not places:
         return None
@@ -54,6 +60,7 @@ def uncertified(checked: CheckedPlan, epoch: Epoch, cells: pa.Table) -> Contribu
         measures=query.measures,
         top=max(2, policy.dominance_n) if query.measures else 0,
         cells=tuple(checked.keys[place] for place in places) if named else None,
+        least=tuple(least),
     )
 
 
@@ -96,7 +103,7 @@ class Safety:
         """
         rows, most = self.rows(measure), self._rows_per_unit()
         certain = rows >= self._policy.min_units * most if most else np.zeros(len(rows), dtype=np.bool_)
-        if self.looked is None:
+        if self.looked is None or self.rows_are_units:
             return certain
         return np.where(self.looked.present, self._units(self.looked, measure) >= self._policy.min_units, certain)
 
@@ -108,6 +115,25 @@ class Safety:
                 self.looked.present, ~self._contributor_shown(self.looked, measure), by_contributors
             )
         return self.enough_units(None) & self.enough_units(measure) & by_contributors
+
+    @property
+    def rows_are_units(self) -> bool:
+        """Whether each row is certainly a unit, so that the first pass tells units and the largest contribution."""
+        return self._rows_per_unit() == 1
+
+    def second_matters(self, measure: SourceMeasure) -> tuple[NDArray[np.bool_], int | None]:
+        """Return the cells whose sum the second largest contribution decides, and from which amount it can.
+
+        Only where rows are units, and only for dominance of at most two. Below the amount, which is the least of all
+        these cells, a second contribution changes nothing; None if there is no such cell.
+        """
+        open_ = self.enough_units(None) & self.enough_units(measure) & ~self._contributors_certain(measure)
+        places = np.flatnonzero(open_)
+        room = _room(self._policy, self.total(measure)[places], self.largest(measure)[places])
+        places, room = places[room >= 0], room[room >= 0]
+        undecided = np.zeros(len(open_), dtype=np.bool_)
+        undecided[places] = True
+        return undecided, int(room.min()) + 1 if len(places) else None
 
     def tells_everybody(self, measure: SourceMeasure) -> NDArray[np.bool_]:
         """Return where a sum is so near its least or greatest possible value that it tells nearly everybody's.
@@ -140,14 +166,14 @@ class Safety:
         total = self.cells.integers(f"{measure.name}.sum")
         if not measure.signed:
             return total
-        by_row, single = self.cells.integers(f"{measure.name}.abs"), self._rows_per_unit() == 1
+        by_row, single = self.cells.integers(f"{measure.name}.abs"), self.rows_are_units
         if self.looked is not None and not single:
             single = self.looked.present & (self._units(self.looked, measure) == self.rows(measure))
         return np.where(single, by_row, np.abs(total))
 
     def _contributors_certain(self, measure: SourceMeasure) -> NDArray[np.bool_]:
         """Where the rules hold because they do so for the largest row in the place of each large contributor."""
-        if self._rows_per_unit() != 1:
+        if not self.rows_are_units:
             return np.zeros(len(self.cells.rows), dtype=np.bool_)
         row = self.cells.integers(f"{measure.name}.max")
         return ~_sensitive(self._policy, self.total(measure), [row] * max(2, self._policy.dominance_n))
@@ -168,6 +194,18 @@ def _sensitive(policy: CellRules, total: NDArray[np.int64], top: list[NDArray[np
     by_p = is_negative((p.denominator, total), (-p.denominator - p.numerator, top[0]), (-p.denominator, top[1]))
     largest = [(-k.denominator, contribution) for contribution in top[: policy.dominance_n]]
     return by_p | is_negative((k.numerator, total), *largest)
+
+
+def _room(policy: CellRules, total: NDArray[np.int64], largest: NDArray[np.int64]) -> NDArray[np.object_]:
+    """Return the most that a second contributor can have without making a sum sensitive; below 0 if it is anyway.
+
+    `_sensitive` solved for x2, rounded down: with dominance of one, x1 alone decides that rule.
+    """
+    p, k = percentage(policy.p_percent), percentage(policy.dominance_k_percent)
+    whole, top = total.astype(object), largest.astype(object)
+    by_p = (p.denominator * whole - (p.denominator + p.numerator) * top) // p.denominator
+    by_k = (k.numerator * whole - k.denominator * top) // k.denominator
+    return np.minimum(by_p, by_k) if policy.dominance_n == 2 else np.where(by_k < 0, by_k, by_p)
 
 
 def _declared(epoch: Epoch, name: str) -> Measure:
