@@ -81,11 +81,12 @@ def _laid_out(
     bytes_: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64], count: int
 ) -> NDArray[np.uint8]:
     """Return each message in `count` blocks, its end marked by a bit and filled with zeros where it is not whole."""
-    within = np.arange(count * _BLOCK)
-    held = within < lengths[:, None]
-    places = np.where(held, starts[:, None] + within, 0)
-    laid = np.where(held, bytes_[places] if len(bytes_) else 0, 0).astype(np.uint8)
-    short = lengths < count * _BLOCK
+    width = count * _BLOCK
+    filled = np.concatenate([bytes_, np.zeros(width, np.uint8)])
+    laid = np.lib.stride_tricks.sliding_window_view(filled, width)[starts]
+    # Row n of the mask keeps the first n bytes.
+    laid &= np.tri(width + 1, width, -1, dtype=np.uint8)[lengths] * np.uint8(0xFF)
+    short = lengths < width
     laid[short, lengths[short]] = 0x80
     return laid.reshape(len(lengths), count, _BLOCK)
 
