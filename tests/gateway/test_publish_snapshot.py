@@ -9,14 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from bandung.connectors.base import Among, CellQuery, ContributionQuery, KeyColumn, Measure, RowQuery, Stop, Stopped
+from bandung.connectors.embedded import Embedded
 from bandung.gateway.domain.dataset import Dataset
 from bandung.gateway.domain.errors import ErrorKind, Refusal
-from bandung.gateway.store.snapshot import RELATION, SnapshotFiles
-from tests.support.builders import a_dataset
+from bandung.gateway.store.snapshot import RECORD_KEY, RELATION, SnapshotFiles
+from tests.support.builders import a_dataset, a_dimension, a_measure
 
 KEYS = (2**63 - 1, -(2**63), 2**63 - 1, -1, 2**32, -(2**32) - 1)
 LOW = [key % 2**32 for key in KEYS]
@@ -168,3 +170,36 @@ def test_many_threads_share_one_snapshot(snapshots: SnapshotFiles):
         thread.join()
     assert answers == [[100]] * 40
     opened.close()
+
+
+def test_cells_added_up_at_publication_give_what_the_rows_give(tmp_path: Path):
+    bands = a_measure("balance", -500, 500, optional=True)
+    dataset = a_dataset(columns=(a_dimension(), a_dimension("sex", ("F", "M")), a_measure(), bands))
+    rng = np.random.default_rng(1955)
+    batch = pa.record_batch(
+        {
+            "unit": np.arange(600),
+            "record_key": rng.integers(-(2**63), 2**63 - 1, 600),
+            "region": rng.choice(["N", "S"], 600),
+            "sex": rng.choice(["F", "M"], 600, p=[0.9, 0.1]),
+            "income": rng.integers(0, 1000, 600),
+            "balance": pa.array(rng.integers(-500, 500, 600), mask=rng.random(600) < 0.3),
+        }
+    )
+    stored = SnapshotFiles(tmp_path, memory_mib_max=256, threads_max=2)
+    stored.write(dataset, 1, [batch], batch.schema)
+    added = stored.open(dataset.name, 1)
+    with duckdb.connect(str(tmp_path / dataset.name / "1.duckdb"), read_only=True) as database:
+        assert database.sql("SELECT count(*) FROM finest").fetchall() == [(4,)]
+    by_row = Embedded(
+        duckdb.connect(str(tmp_path / dataset.name / "1.duckdb"), read_only=True), RELATION, verified=True
+    )
+    measures = (Measure("income"), Measure("balance", signed=True, optional=True))
+    view_ = replace(dataset.snapshot_view(RELATION), key=RECORD_KEY)
+    for group_by in ((), ("region",), ("sex", "region")):
+        for where in ((), (Among("sex", ("M",)),), (Among("region", ("N", "S")), Among("sex", ("F",)))):
+            query = CellQuery(view_, group_by, where, measures)
+            found, expected = (sorted(opened.cells(query, Stop()).to_pylist(), key=str) for opened in (added, by_row))
+            assert found == expected
+    added.close()
+    by_row.close()

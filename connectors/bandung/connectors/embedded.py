@@ -28,7 +28,7 @@ from bandung.connectors.braking import braked
 from bandung.connectors.literals import plain
 from bandung.connectors.profile import profile
 from bandung.connectors.schemas import cell_schema, conform, contribution_schema, histogram_schema, row_schema
-from bandung.connectors.sql import Emitter, Relation, Statement
+from bandung.connectors.sql import Emitter, Finest, Relation, Statement
 
 _DIALECT = postgresql.dialect(paramstyle="numeric_dollar")
 """DuckDB reads PostgreSQL's dialect; numbered parameters are its own form of bound literals."""
@@ -44,6 +44,7 @@ class Embedded:
         relation: table or view in it.
         registered: Arrow data sets that a cursor must register, by name.
         verified: see `bandung.connectors.sql.Relation`.
+        finest: table of finest cells, and which of its columns are dimensions; see `bandung.connectors.sql.Finest`.
     """
 
     def __init__(
@@ -53,17 +54,20 @@ class Embedded:
         registered: Mapping[str, object] | None = None,
         *,
         verified: bool = False,
+        finest: tuple[str, frozenset[str]] | None = None,
     ) -> None:
         self._database = database
         self._relation = relation
         self._registered = dict(registered or {})
         self._lock = threading.Lock()
-        with self._cursor(Stop()) as cursor:
-            found = cursor.sql(f"SELECT * FROM {_quoted(relation)} LIMIT 0").to_arrow_table().schema  # noqa: S608
+        found = self._columns(relation)
         as_text = frozenset(field.name for field in found if plain(field.type) is None)
         self.schema = pa.schema([pa.field(f.name, plain(f.type) or pa.string()) for f in found])
         """Plain column types of the relation."""
-        self._emitter = Emitter(Relation(relation, self.schema, as_text, top_lists=True, verified=verified))
+        cells = None if finest is None else Finest(Relation(finest[0], self._columns(finest[0])), finest[1])
+        self._emitter = Emitter(
+            Relation(relation, self.schema, as_text, top_lists=True, verified=verified, finest=cells)
+        )
 
     def cells(self, query: CellQuery, stop: Stop) -> pa.Table:
         """Aggregate into cells; see `CellQuery`."""
@@ -101,6 +105,10 @@ class Embedded:
     def close(self) -> None:
         """Close the database."""
         self._database.close()
+
+    def _columns(self, relation: str) -> pa.Schema:
+        with self._cursor(Stop()) as cursor:
+            return cursor.sql(f"SELECT * FROM {_quoted(relation)} LIMIT 0").to_arrow_table().schema  # noqa: S608
 
     def _here(self, view: View) -> View:
         return replace(view, relation=self._relation)

@@ -60,6 +60,7 @@ class Relation:
         top_lists: the engine has DuckDB's `max(x, n)`, the n largest values as a list, and joins VALUES; both are
             many times faster there than windows and long lists of conditions.
         verified: the rows are a copy that nobody changes, of which publication verified `View.unit_rows_max`.
+        finest: the copy's rows added up by all of its dimensions, if it stores that.
     """
 
     name: str
@@ -69,6 +70,33 @@ class Relation:
     key_namespace: str | None = None
     top_lists: bool = False
     verified: bool = False
+    finest: Finest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finest:
+    """The finest cells of a copy: one row for each combination of codes that occurs.
+
+    A cell of a table by dimensions, filtered by their codes, is a union of finest cells, so that its numbers are sums
+    and maxima of theirs.
+
+    Attributes:
+        relation: columns of codes as in the copy; `.rows`, `.key`; for each measure m of the copy `m.sum`, `m.max`,
+            `m.abs`, `m.rows` and `m.key`, as in the answer to a `CellQuery`.
+        dimensions: names of the columns of codes.
+    """
+
+    relation: Relation
+    dimensions: frozenset[str]
+
+    def answers(self, query: CellQuery) -> bool:
+        """Whether the query's cells are unions of finest cells, and its measures are stored as they are."""
+        view = query.view
+        coded = [view.expression(name) for name in (*query.group_by, *(held.column for held in query.where))]
+        return all(isinstance(e, Column | Recode) and _column_of(e) in self.dimensions for e in coded) and all(
+            isinstance(view.expression(measure.name), Column) and measure.bounds is None and not measure.squares
+            for measure in query.measures
+        )
 
 
 class Emitter:
@@ -81,6 +109,9 @@ class Emitter:
 
     def cells(self, query: CellQuery) -> Statement:
         """Return the statement of a `CellQuery`."""
+        finest = self._relation.finest
+        if finest is not None and finest.answers(query):
+            return Emitter(finest.relation)._added_up(query)
         names = (*query.group_by, *(measure.name for measure in query.measures))
         frame = self.frame(query.view, names, query.where, key=True)
         groups = _values(frame, len(query.group_by))
@@ -89,6 +120,25 @@ class Emitter:
         for measure, value in zip(query.measures, values, strict=True):
             columns += self._measure_columns(frame, measure, value, query.view)
         return _grouped(_numbered(columns), frame, groups)
+
+    def _added_up(self, query: CellQuery) -> Statement:
+        """Return the statement of a `CellQuery` over finest cells."""
+        view, stored = query.view, self._table.c
+        coded = [self._value(view.expression(name)).label(f"v{i}") for i, name in enumerate(query.group_by)]
+        conditions = [self._holds(view.expression(condition.column), condition) for condition in query.where]
+        frame = sa.select(*coded, self._table).where(*conditions).subquery("frame")
+
+        def added(name: str) -> Sql:
+            return sa.func.sum(frame.c[stored[name].name])
+
+        key = sa.literal(0, sa.BigInteger) if view.key is None else added(".key")
+        columns: list[Sql] = [*_values(frame, len(coded)), added(".rows"), _exact(key)]
+        for measure in query.measures:
+            name = _column_of(view.expression(measure.name))
+            columns += [_exact(added(f"{name}.sum")), sa.func.max(frame.c[f"{name}.max"])]
+            columns += [_exact(added(f"{name}.abs"))] if measure.signed else []
+            columns += [added(f"{name}.rows"), _exact(added(f"{name}.key"))] if measure.optional else []
+        return _grouped(_numbered(columns), frame, _values(frame, len(coded)))
 
     def contributions(self, query: ContributionQuery) -> Statement:
         """Return the statement of a `ContributionQuery`; more cells than asked for may come back."""
@@ -298,6 +348,14 @@ class Emitter:
         # One pass over all rows costs DuckDB less than to look up each row's cell, but grouping by unit costs more.
         few = not whole and groups and query.cells and len(query.cells) <= CELLS_LISTED_MAX
         return (_joined(frame, groups, query.cells or ()) if few else frame), []
+
+
+def _column_of(expression: Expression) -> str:
+    match expression:
+        case Column(name=name) | Recode(column=name):
+            return name
+        case FixedPoint() | Banded():
+            raise TypeError("not one column as it stands")
 
 
 def key_table(name: str, namespace: str | None) -> sa.TableClause:

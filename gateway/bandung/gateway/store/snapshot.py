@@ -22,12 +22,18 @@ from bandung.gateway.domain.dataset import Dataset, Dimension, Measure
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 
 RELATION = "data"
+FINEST = "finest"
+"""The copy's rows added up by all dimensions; see `bandung.connectors.sql.Finest`."""
+
 RECORD_KEY = KeyColumn("record_key")
 """Where a snapshot's record key stands."""
 
 _DENSE_BITS_MAX = 16
 """Tables whose codes take at most this many bits together are summed by position, not by hash: a third faster. Beyond,
 the room for every position, for every thread and every call under way, would cost more memory than it is worth."""
+
+_ROWS_PER_CELL_MIN = 2
+"""Fewest rows of a finest cell, on average, for finest cells to be worth their room."""
 
 _Config = dict[str, str | bool | int | float | list[str]]
 
@@ -97,7 +103,7 @@ class SnapshotFiles:
             database = duckdb.connect(str(self._path(dataset, number)), read_only=True, config=config)
             database.execute("SET enable_external_access=false")
             database.execute("SET lock_configuration=true")
-            return Embedded(database, RELATION, verified=True)
+            return Embedded(database, RELATION, verified=True, finest=_finest(database))
         except duckdb.Error as error:
             raise SourceError(str(error)) from error
 
@@ -112,6 +118,7 @@ class SnapshotFiles:
             _stage(database, dataset, rows, schema)
             database.execute(f"ATTACH {_text(str(complete))} AS epoch")
             database.execute(_arranged(dataset))
+            _add_up(database, dataset)
             database.execute("DETACH epoch")
 
 
@@ -148,6 +155,30 @@ def _arranged(dataset: Dataset) -> str:
                CAST(record_key & {2**FINGERPRINT_BITS - 1} AS UINTEGER) AS record_key{columns}
         FROM staged JOIN units ON staged.unit = units.unit
         {f"ORDER BY {order}" if order else ""}"""  # noqa: S608
+
+
+def _add_up(database: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
+    """Store the finest cells, unless they would be hardly fewer than the rows."""
+    names = [_name(column.name) for column in dataset.dimensions]
+    columns = [*names, 'count(*) AS ".rows"', 'sum(record_key) AS ".key"']
+    for measure in dataset.measures:
+        value, of = _name(measure.name), measure.name
+        columns += [f"sum({value}) AS {_name(of + '.sum')}", f"max(abs({value})) AS {_name(of + '.max')}"]
+        columns += [f"sum(abs({value})) AS {_name(of + '.abs')}", f"count({value}) AS {_name(of + '.rows')}"]
+        columns.append(f"coalesce(sum(record_key) FILTER ({value} IS NOT NULL), 0) AS {_name(of + '.key')}")
+    grouped = f"GROUP BY {', '.join(names)}" if names else "HAVING count(*) > 0"
+    database.execute(f"CREATE TABLE {FINEST} AS SELECT {', '.join(columns)} FROM epoch.{RELATION} {grouped}")  # noqa: S608
+    ((cells, rows),) = database.execute(
+        f"SELECT (SELECT count(*) FROM {FINEST}), (SELECT count(*) FROM epoch.{RELATION})"  # noqa: S608
+    ).fetchall()
+    if cells * _ROWS_PER_CELL_MIN <= rows:
+        database.execute(f"CREATE TABLE epoch.{FINEST} AS FROM {FINEST}")
+
+
+def _finest(database: duckdb.DuckDBPyConnection) -> tuple[str, frozenset[str]] | None:
+    found = database.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [FINEST]).fetchall()
+    names = {name for (name,) in found}
+    return (FINEST, frozenset(name for name in names if "." not in name)) if names else None
 
 
 def _sync(path: Path) -> None:
