@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from bandung.federation.domain.job_file import read_job, sign
@@ -239,7 +240,9 @@ def test_a_job_may_go_on_without_a_country_whose_courier_was_killed(box: Box) ->
 def test_a_stock_supernode_with_our_client_app_gives_the_same_model(box: Box, tmp_path: Path) -> None:
     place, courier = box.document["coordinator"], box.directory / "XBO" / "courier"
     tls = box.directory / "coordinator" / "tls"  # for the SuperNode's own loopback interface
-    os.kill(box.document["members"]["XBO"]["pids"]["courier"], signal.SIGTERM)
+    leaving = psutil.Process(box.document["members"]["XBO"]["pids"]["courier"])
+    leaving.terminate()
+    leaving.wait(30)  # a node's key has one session at a time
     command = [
         str(Path(sys.executable).with_name("flower-supernode")),
         *("--superlink", place["public_address"], "--root-certificates", place["ca"]),
