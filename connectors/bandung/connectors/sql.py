@@ -123,23 +123,29 @@ class Emitter:
 
     def _added_up(self, query: CellQuery) -> Statement:
         """Return the statement of a `CellQuery` over finest cells."""
-        view, groups = query.view, len(query.group_by)
-        coded = [self._value(view.expression(name)).label(f"v{i}") for i, name in enumerate(query.group_by)]
-        conditions = [self._holds(view.expression(condition.column), condition) for condition in query.where]
+        view = query.view
+        coded = [view.expression(name) for name in query.group_by]
+        groups = [self._value(expression) for expression in coded]
         stored = [".rows", *([".key"] if view.key is not None else [])]
         for measure in query.measures:
             name = _column_of(view.expression(measure.name))
             stored += [f"{name}.{part}" for part in _parts(measure)]
         # Only what is asked for: a table of a dozen measures has sixty columns, and naming them all takes milliseconds.
-        named = [self._table.c[name].label(f"s{i}") for i, name in enumerate(stored)]
-        frame = sa.select(*coded, *named).where(*conditions).subquery("frame")
-        columns: list[Sql] = _values(frame, groups)
-        for i, name in enumerate(stored):
-            part = frame.c[f"s{i}"]
+        parts: list[Sql] = [self._table.c[name] for name in stored]
+        conditions = [self._holds(view.expression(condition.column), condition) for condition in query.where]
+        source: FromClause = self._table
+        if not all(isinstance(expression, Column) for expression in coded):
+            # An expression with literals of its own is computed once, so that selecting and grouping mean the same.
+            named = [value.label(f"v{i}") for i, value in enumerate([*groups, *parts])]
+            source = sa.select(*named).where(*conditions).subquery("frame")
+            computed: list[Sql] = list(source.c)
+            groups, parts, conditions = computed[: len(groups)], computed[len(groups) :], []
+        columns = list(groups)
+        for name, part in zip(stored, parts, strict=True):
             columns.append(sa.func.max(part) if name.endswith(".max") else _exact(sa.func.sum(part)))
         if view.key is None:
-            columns.insert(groups + 1, _exact(sa.literal(0, sa.BigInteger)))
-        return _grouped(_numbered(columns), frame, _values(frame, groups))
+            columns.insert(len(groups) + 1, _exact(sa.literal(0, sa.BigInteger)))
+        return _grouped(_numbered(columns), source, groups).where(*conditions)
 
     def contributions(self, query: ContributionQuery) -> Statement:
         """Return the statement of a `ContributionQuery`; more cells than asked for may come back."""
