@@ -105,23 +105,28 @@ def test_a_stream_that_says_nothing_is_ended(node, ani):
         silence.set()
 
 
-def test_a_client_that_does_not_read_is_ended_and_its_threads_are_free_again(node, ani):
+def test_a_client_that_does_not_read_is_ended_and_its_threads_are_free_again(tmp_path):
     """The attack: ask for large answers, read none, until no thread is left for anybody."""
-    with (
-        a_channel(node.address, node.idn.ca, ani) as channel,
-        a_flight_client(node.address, node.idn.ca, ani) as client,
-    ):
-        command = a_command("CommandStatementQuery", query="SELECT huge")
-        ticket = client.get_flight_info(fl.FlightDescriptor.for_command(command)).endpoints[0].ticket.ticket
-        do_get = channel.unary_stream("/arrow.flight.protocol.FlightService/DoGet", flight_pb2.Ticket.SerializeToString)
-        unread = [do_get(flight_pb2.Ticket(ticket=ticket)) for _ in range(2)]
-        assert comes_true(lambda: query_on(channel, "SELECT").code() is grpc.StatusCode.RESOURCE_EXHAUSTED)
-        assert comes_true(lambda: query_on(channel, "SELECT").code() is grpc.StatusCode.OK)
-        for call in unread:
-            call.cancel()
+    # Long enough that both answers are under way at once on a busy machine, too.
+    limits = Limits(deadline_max_s=6, calls_per_principal_max=2)
+    with a_node(tmp_path, limits=limits, threads=6) as node:
+        ani = node.idn.issue("analyst/ani")
+        with (
+            a_channel(node.address, node.idn.ca, ani) as channel,
+            a_flight_client(node.address, node.idn.ca, ani) as client,
+        ):
+            command = a_command("CommandStatementQuery", query="SELECT huge")
+            ticket = client.get_flight_info(fl.FlightDescriptor.for_command(command)).endpoints[0].ticket.ticket
+            path = "/arrow.flight.protocol.FlightService/DoGet"
+            do_get = channel.unary_stream(path, flight_pb2.Ticket.SerializeToString)
+            unread = [do_get(flight_pb2.Ticket(ticket=ticket)) for _ in range(2)]
+            assert comes_true(lambda: query_on(channel, "SELECT").code() is grpc.StatusCode.RESOURCE_EXHAUSTED)
+            assert comes_true(lambda: query_on(channel, "SELECT").code() is grpc.StatusCode.OK)
+            for call in unread:
+                call.cancel()
 
 
-def comes_true(condition, within_s=5):
+def comes_true(condition, within_s=20):
     end = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > end:
