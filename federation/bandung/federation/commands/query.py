@@ -127,7 +127,7 @@ def _plan_document(plan: Plan) -> dict[str, Any]:
 
 
 def _plan_lines(plan: Plan) -> Iterator[str]:
-    from bandung.gateway.domain.noise import NORMAL_95, standard_error
+    from bandung.gateway.domain.noise import CELL_SIZES, NORMAL_95, standard_error
 
     yield f"allowed by agreement {plan.agreement} version {plan.agreement_version}: {plan.purpose}"
     yield f"asks {plan.epoch} under {plan.policy}; " + ("released already" if plan.released else "not released yet")
@@ -142,7 +142,7 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
         if error is not None:
             yield f"{statistic}: 95 % of values within {NORMAL_95 * error:.3g} of the truth"
             continue
-        by_size = [(size, standard_error(published, size)) for size in (20, 100, 1_000, 10_000)]
+        by_size = [(size, standard_error(published, size)) for size in CELL_SIZES]
         told = ", ".join(f"{NORMAL_95 * error:.3g} in a cell of {size}" for size, error in by_size if error is not None)
         yield f"{statistic}: 95 % of values within {told}"
 

@@ -35,6 +35,8 @@ FORMS: Final = ("variance", *_POWERS, "standard_error_max_of_rank")
 BY_CONTRIBUTORS: Final = frozenset(form for form in FORMS if form.endswith("contributors"))
 """Forms whose number of records is not published."""
 
+CELL_SIZES: Final = (20, 100, 1_000, 10_000)
+"""Records in a cell for which an expected error is told, where it depends on them."""
 NORMAL_95: Final = 1.959963984540054
 """Half-width of the 95 % interval of the standard normal distribution."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 
@@ -19,6 +20,10 @@ class Role(Enum):
     AUDITOR = "auditor"
     COURIER = "courier"
     GATEWAY = "gateway"
+
+
+STAFF: Final = frozenset({Role.CUSTODIAN, Role.OPERATOR, Role.AUDITOR})
+"""Who works at a country's own office; abroad these roles have no authority."""
 
 
 _NAME = r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bandung.gateway.domain.errors import ErrorKind, Refusal
-from bandung.gateway.domain.party import Principal, Role
+from bandung.gateway.domain.party import STAFF, Principal, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +24,16 @@ class Access:
 
 _EVERYONE = frozenset(Role)
 _ASKING = frozenset({Role.ANALYST, Role.SERVICE})
-_STAFF = frozenset({Role.CUSTODIAN, Role.OPERATOR, Role.AUDITOR})
 
 ANYONE = Access(_EVERYONE, _EVERYONE)
 NOBODY = Access(frozenset(), frozenset())
 ASKING = Access(_ASKING | {Role.CUSTODIAN}, _ASKING)
-LOOKING = Access(_ASKING | _STAFF, _ASKING)
+LOOKING = Access(_ASKING | STAFF, _ASKING)
 PROPOSING = Access(_ASKING | {Role.COURIER}, _ASKING)
-FOLLOWING = Access(_ASKING | _STAFF | {Role.COURIER}, _ASKING)
+FOLLOWING = Access(_ASKING | STAFF | {Role.COURIER}, _ASKING)
 DECIDING = Access(frozenset({Role.CUSTODIAN}), frozenset())
 CARRYING = Access(frozenset({Role.COURIER}), frozenset())
-READING_LEDGER = Access(_STAFF, frozenset())
+READING_LEDGER = Access(STAFF, frozenset())
 
 METHODS: Mapping[str, Access] = {
     "/arrow.flight.protocol.FlightService/Handshake": ANYONE,

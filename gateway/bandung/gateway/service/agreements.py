@@ -8,10 +8,8 @@ from bandung.gateway.domain.agreement import Agreement, AgreementState, malforme
 from bandung.gateway.domain.decision import names
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.ledger import Commit, Event, EventKind, Receipt
-from bandung.gateway.domain.party import Principal, Role
+from bandung.gateway.domain.party import STAFF, Principal
 from bandung.gateway.service.ports import AgreementsWriter, Catalogue, Clock
-
-_SEES_ALL = frozenset({Role.CUSTODIAN, Role.OPERATOR, Role.AUDITOR})
 
 
 class AgreementDesk:
@@ -25,7 +23,7 @@ class AgreementDesk:
 
     def list(self, principal: Principal) -> tuple[Agreement, ...]:
         """Return the agreements that name the principal; all of them for staff of this country."""
-        if principal.trust_domain == self._trust_domain and principal.role in _SEES_ALL:
+        if principal.trust_domain == self._trust_domain and principal.role in STAFF:
             return self._agreements.all()
         return tuple(agreement for agreement in self._agreements.all() if names(agreement, principal))
 

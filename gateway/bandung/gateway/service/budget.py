@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 from bandung.gateway.disclosure.privacy_budget import epsilon
 from bandung.gateway.domain.budget import Account
 from bandung.gateway.domain.decision import names
-from bandung.gateway.domain.party import Principal, Role
+from bandung.gateway.domain.party import STAFF, Principal
 from bandung.gateway.domain.policy import DifferentialPrivacy, kind
 from bandung.gateway.service.charges import Tariff, tariffs, training_tariff
 
 if TYPE_CHECKING:
     from bandung.gateway.domain.dataset import Epoch
     from bandung.gateway.service.ports import Agreements, Ledger
-
-_STAFF = frozenset({Role.CUSTODIAN, Role.OPERATOR, Role.AUDITOR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ class BudgetDesk:
 
         What others have spent, and so what the dataset as a whole has left, is for the country's own staff.
         """
-        at_home = principal.trust_domain == self._trust_domain and principal.role in _STAFF
+        at_home = principal.trust_domain == self._trust_domain and principal.role in STAFF
         found: list[DatasetBudget] = []
         for epoch in self._catalogue.open_to(principal):
             accounts = self._all(epoch) if at_home else self._own(epoch, principal)

@@ -6,10 +6,8 @@ from bandung.gateway.domain.agreement import Agreement, AgreementState
 from bandung.gateway.domain.dataset import Epoch
 from bandung.gateway.domain.decision import names
 from bandung.gateway.domain.errors import ErrorKind, Refusal
-from bandung.gateway.domain.party import Principal, Role
+from bandung.gateway.domain.party import STAFF, Principal
 from bandung.gateway.service.ports import Agreements, Catalogue
-
-_AT_HOME = frozenset({Role.CUSTODIAN, Role.OPERATOR, Role.AUDITOR})
 
 
 class CatalogueDesk:
@@ -40,7 +38,7 @@ class CatalogueDesk:
         return epoch
 
     def _sees(self, principal: Principal, dataset: str) -> bool:
-        if principal.role in _AT_HOME and principal.trust_domain == self._trust_domain:
+        if principal.role in STAFF and principal.trust_domain == self._trust_domain:
             return True
         return any(_opens(agreement, principal, dataset) for agreement in self._agreements.all())
 

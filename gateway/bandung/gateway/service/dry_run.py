@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from bandung.gateway.domain.noise import NORMAL_95, Noise, standard_error
+from bandung.gateway.domain.noise import CELL_SIZES, NORMAL_95, Noise, standard_error
 
 if TYPE_CHECKING:
     from bandung.gateway.planning.check import CheckedPlan
@@ -22,9 +22,6 @@ EXPLAIN_SCHEMA: Final = pa.schema(
     ]
 )
 """The answer to EXPLAIN: one row for each thing that is said of one subject; `cell_size` where it depends on one."""
-
-CELL_SIZES: Final = (20, 100, 1_000, 10_000)
-"""Records in a cell for which the expected error is told."""
 
 _NUMBER_BYTES: Final = 8
 _STATUS_BYTES: Final = 10
