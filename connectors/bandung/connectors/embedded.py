@@ -27,8 +27,9 @@ from bandung.connectors.base import (
 from bandung.connectors.braking import braked
 from bandung.connectors.literals import plain
 from bandung.connectors.profile import profile
+from bandung.connectors.relation import Finest, Relation
 from bandung.connectors.schemas import cell_schema, conform, contribution_schema, histogram_schema, row_schema
-from bandung.connectors.sql import Emitter, Finest, Relation, Statement
+from bandung.connectors.sql import Emitter, Statement
 
 _DIALECT = postgresql.dialect(paramstyle="numeric_dollar")
 """DuckDB reads PostgreSQL's dialect; numbered parameters are its own form of bound literals."""
@@ -43,8 +44,8 @@ class Embedded:
         database: an open connection, which this object closes.
         relation: table or view in it.
         registered: Arrow data sets that a cursor must register, by name.
-        verified: see `bandung.connectors.sql.Relation`.
-        finest: table of finest cells, and which of its columns are dimensions; see `bandung.connectors.sql.Finest`.
+        verified: see `relation.Relation`.
+        finest: table of finest cells, and which of its columns are dimensions; see `relation.Finest`.
     """
 
     def __init__(

@@ -8,95 +8,30 @@ row can make a statement fail.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.sql.selectable import FromClause, Subquery
 
 from bandung.connectors.base import (
-    Among,
-    Banded,
     CellQuery,
     Column,
     Condition,
     ContributionQuery,
-    Expression,
-    FixedPoint,
     HistogramQuery,
     KeyColumn,
     KeyTable,
     Measure,
-    Recode,
     RowQuery,
     View,
 )
-from bandung.connectors.literals import is_number, literals
-from bandung.connectors.schemas import source_type
+from bandung.connectors.expressions import Expressions, Sql, clamped, exact, integer
+from bandung.connectors.relation import Relation, column_of
 
-Sql = sa.ColumnElement[Any]
 Statement = sa.Select[*tuple[Any, ...]]
 
 CELLS_LISTED_MAX = 2_000
 """Beyond this many cells a contribution query computes them all; the answer is cut down afterwards."""
-
-_EXACT = sa.Numeric(38, 0)
-_SAFE_INTEGER = 9_000_000_000_000_000.0
-"""Fixed-point values stay below 2^53, where every integer is a double."""
-_SAFE_REAL = 1e18
-"""Source numbers beyond it yield NULL: with scale and decimals up to 10^9 nothing overflows a double."""
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """A relation as the engine knows it.
-
-    Attributes:
-        schema: plain column types (see `literals.plain`).
-        as_text: columns of other types, offered in the source's own text form.
-        namespace: database schema of the relation, if it is not the default one.
-        key_namespace: database schema of the record-key table.
-        top_lists: the engine has DuckDB's `max(x, n)`, the n largest values as a list, and joins VALUES; both are
-            many times faster there than windows and long lists of conditions.
-        verified: the rows are a copy that nobody changes, of which publication verified `View.unit_rows_max`.
-        finest: the copy's rows added up by all of its dimensions, if it stores that.
-    """
-
-    name: str
-    schema: pa.Schema
-    as_text: frozenset[str] = frozenset()
-    namespace: str | None = None
-    key_namespace: str | None = None
-    top_lists: bool = False
-    verified: bool = False
-    finest: Finest | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Finest:
-    """The finest cells of a copy: one row for each combination of codes that occurs.
-
-    A cell of a table by dimensions, filtered by their codes, is a union of finest cells, so that its numbers are sums
-    and maxima of theirs.
-
-    Attributes:
-        relation: columns of codes as in the copy; `.rows`, `.key`; for each measure m of the copy `m.sum`, `m.max`,
-            `m.abs`, `m.rows` and `m.key`, as in the answer to a `CellQuery`.
-        dimensions: names of the columns of codes.
-    """
-
-    relation: Relation
-    dimensions: frozenset[str]
-
-    def answers(self, query: CellQuery) -> bool:
-        """Whether the query's cells are unions of finest cells, and its measures are stored as they are."""
-        view = query.view
-        coded = [view.expression(name) for name in (*query.group_by, *(held.column for held in query.where))]
-        return all(isinstance(e, Column | Recode) and _column_of(e) in self.dimensions for e in coded) and all(
-            isinstance(view.expression(measure.name), Column) and measure.bounds is None and not measure.squares
-            for measure in query.measures
-        )
 
 
 class Emitter:
@@ -104,8 +39,8 @@ class Emitter:
 
     def __init__(self, relation: Relation) -> None:
         self._relation = relation
-        columns = [sa.column(name) for name in relation.schema.names]
-        self._table = sa.table(relation.name, *columns, schema=relation.namespace)
+        self._of = Expressions(relation)
+        self._table = self._of.table
 
     def cells(self, query: CellQuery) -> Statement:
         """Return the statement of a `CellQuery`."""
@@ -125,14 +60,14 @@ class Emitter:
         """Return the statement of a `CellQuery` over finest cells."""
         view = query.view
         coded = [view.expression(name) for name in query.group_by]
-        groups = [self._value(expression) for expression in coded]
+        groups = [self._of.value(expression) for expression in coded]
         stored = [".rows", *([".key"] if view.key is not None else [])]
         for measure in query.measures:
-            name = _column_of(view.expression(measure.name))
+            name = column_of(view.expression(measure.name))
             stored += [f"{name}.{part}" for part in _parts(measure)]
         # Only what is asked for: a table of a dozen measures has sixty columns, and naming them all takes milliseconds.
         parts: list[Sql] = [self._table.c[name] for name in stored]
-        conditions = [self._holds(view.expression(condition.column), condition) for condition in query.where]
+        conditions = [self._of.holds(view.expression(condition.column), condition) for condition in query.where]
         source: FromClause = self._table
         if not all(isinstance(expression, Column) for expression in coded):
             # An expression with literals of its own is computed once, so that selecting and grouping mean the same.
@@ -142,9 +77,9 @@ class Emitter:
             groups, parts, conditions = computed[: len(groups)], computed[len(groups) :], []
         columns = list(groups)
         for name, part in zip(stored, parts, strict=True):
-            columns.append(sa.func.max(part) if name.endswith(".max") else _exact(sa.func.sum(part)))
+            columns.append(sa.func.max(part) if name.endswith(".max") else exact(sa.func.sum(part)))
         if view.key is None:
-            columns.insert(len(groups) + 1, _exact(sa.literal(0, sa.BigInteger)))
+            columns.insert(len(groups) + 1, exact(sa.literal(0, sa.BigInteger)))
         return _grouped(_numbered(columns), source, groups).where(*conditions)
 
     def contributions(self, query: ContributionQuery) -> Statement:
@@ -160,7 +95,7 @@ class Emitter:
         for index in range(len(amounts)):
             amount, rank = ranked.c[f"a{index}"], ranked.c[f"r{index}"]
             columns.append(sa.func.count(amount))
-            columns += [_exact(sa.func.max(sa.case((rank == place, amount)))) for place in range(1, query.top + 1)]
+            columns += [exact(sa.func.max(sa.case((rank == place, amount)))) for place in range(1, query.top + 1)]
         return _grouped(_numbered(columns), ranked, _values(ranked, len(groups)))
 
     def histogram(self, query: HistogramQuery) -> Statement:
@@ -168,8 +103,8 @@ class Emitter:
         frame = self.frame(query.view, (*query.group_by, query.measure), query.where)
         *groups, value = _values(frame, len(query.group_by) + 1)
         # Engines divide whole numbers differently, but all agree where nothing is left over.
-        above = _clamped(value, query.low, query.low + query.bins * query.width - 1) - _whole(query.low)
-        place = sa.cast((above - above % _whole(query.width)) / _whole(query.width), sa.BigInteger)
+        above = clamped(value, query.low, query.low + query.bins * query.width - 1) - integer(query.low)
+        place = sa.cast((above - above % integer(query.width)) / integer(query.width), sa.BigInteger)
         binned = sa.select(*groups, place.label("bin")).where(value.is_not(None)).subquery("binned")
         keys = [*_values(binned, len(groups)), binned.c.bin]
         return sa.select(*_numbered([*keys, sa.func.count()])).select_from(binned).group_by(*keys)
@@ -199,13 +134,13 @@ class Emitter:
         """
         source, keys = self._source(view, key=key)
         expressions = [view.expression(name) for name in names]
-        columns: list[Sql] = [self._value(e).label(f"v{i}") for i, e in enumerate(expressions)]
+        columns: list[Sql] = [self._of.value(e).label(f"v{i}") for i, e in enumerate(expressions)]
         if gaps:
-            columns += [sa.case((self._any_null(e), 1), else_=0).label(f"n{i}") for i, e in enumerate(expressions)]
+            columns += [sa.case((self._of.any_null(e), 1), else_=0).label(f"n{i}") for i, e in enumerate(expressions)]
         if unit:
             columns.append(self._unit(view).label("unit"))
         columns += keys
-        conditions = [self._holds(view.expression(condition.column), condition) for condition in where]
+        conditions = [self._of.holds(view.expression(condition.column), condition) for condition in where]
         # A statement needs a column, even where only rows are counted.
         columns = columns or [sa.literal(1, sa.Integer).label("one")]
         return sa.select(*columns).select_from(source).where(*conditions).subquery("frame")
@@ -224,89 +159,19 @@ class Emitter:
     def _unit(self, view: View) -> Sql:
         if view.unit is None:
             return sa.cast(sa.func.row_number().over() - 1, sa.BigInteger)
-        return self._column(view.unit)
-
-    def _column(self, name: str) -> Sql:
-        column: Sql = self._table.c[name]
-        return sa.cast(column, sa.String) if name in self._relation.as_text else column
-
-    def _value(self, expression: Expression) -> Sql:
-        match expression:
-            case Column(name=name):
-                return self._column(name)
-            case FixedPoint():
-                number = self._shifted(expression)
-                safe = number.between(_real(-_SAFE_INTEGER), _real(_SAFE_INTEGER))
-                return sa.case((safe, sa.cast(sa.func.floor(number), sa.BigInteger)), else_=None)
-            case Recode(codes=codes, missing=missing):
-                return self._coded(expression, [code for code, _ in codes], missing)
-            case Banded(bands=bands, missing=missing):
-                return self._coded(expression, [code for code, _, _ in bands], missing)
-
-    def _coded(self, expression: Recode | Banded, codes: Sequence[str], missing: str | None) -> Sql:
-        every = [*([missing] if missing is not None and missing not in codes else []), *codes]
-        whens = [(self._matches(expression, code), sa.literal(code, sa.String)) for code in every]
-        return sa.case(*whens, else_=None)
-
-    def _holds(self, expression: Expression, condition: Condition) -> Sql:
-        if isinstance(condition, Among):
-            return sa.or_(*(self._matches(expression, code) for code in condition.codes))
-        return self._value(expression).between(_whole(condition.low), _whole(condition.high))
-
-    def _matches(self, expression: Expression, code: str) -> Sql:
-        """Return the predicate that the expression yields this code."""
-        match expression:
-            case Recode(column=name, codes=codes, missing=missing):
-                values = literals(dict(codes).get(code, ()), source_type(self._relation.schema, name))
-                found = self._column(name).in_(values) if values else sa.false()
-                return sa.or_(found, self._column(name).is_(None)) if code == missing else found
-            case Banded(number=number, bands=bands, missing=missing):
-                shifted = self._shifted(number)
-                # floor(y) >= bound is y >= bound for a whole bound
-                held = [
-                    sa.and_(shifted >= _real(low), shifted < _real(high)) for name, low, high in bands if name == code
-                ]
-                gap = [self._any_null(expression)] if code == missing else []
-                return sa.or_(sa.false(), *held, *gap)
-            case Column() | FixedPoint():
-                return self._value(expression) == sa.literal(code, sa.String)
-
-    def _shifted(self, number: FixedPoint) -> Sql:
-        """Return (sum of columns x scale + offset) x 10^decimals + 1/2, in double precision."""
-        total = self._number(number.columns[0])
-        for name in number.columns[1:]:
-            total = total + self._number(name)
-        scaled = total * _real(number.scale) + _real(number.offset)
-        return scaled * _real(10.0**number.decimals) + _real(0.5)
-
-    def _number(self, name: str) -> Sql:
-        type_ = source_type(self._relation.schema, name)
-        if not is_number(type_):
-            return sa.cast(sa.null(), sa.Double)
-        number = sa.cast(self._table.c[name], sa.Double)
-        if pa.types.is_integer(type_):
-            return number
-        return sa.case((number.between(_real(-_SAFE_REAL), _real(_SAFE_REAL)), number), else_=None)
-
-    def _any_null(self, expression: Expression) -> Sql:
-        match expression:
-            case Column(name=name) | Recode(column=name):
-                names: tuple[str, ...] = (name,)
-            case FixedPoint(columns=columns) | Banded(number=FixedPoint(columns=columns)):
-                names = columns
-        return sa.or_(*(self._table.c[name].is_(None) for name in names))
+        return self._of.column(view.unit)
 
     def _measure_columns(self, frame: Subquery, measure: Measure, value: Sql, view: View) -> list[Sql]:
         if measure.bounds is not None:
-            value = _clamped(value, *measure.bounds)
+            value = clamped(value, *measure.bounds)
         size = sa.func.abs(value) if measure.signed else value
-        columns = [_exact(sa.func.sum(value)), sa.func.max(size)]
+        columns = [exact(sa.func.sum(value)), sa.func.max(size)]
         if measure.signed:
-            columns.append(_exact(sa.func.sum(size)))
+            columns.append(exact(sa.func.sum(size)))
         if measure.optional:
             columns += [sa.func.count(value), sa.func.coalesce(self._key_sum(frame, view, value), 0)]
         if measure.squares:
-            columns.append(_exact(sa.func.sum(_exact(value) * value)))
+            columns.append(exact(sa.func.sum(exact(value) * value)))
         return columns
 
     def _key_sum(self, frame: Subquery, view: View, value: Sql | None = None) -> Sql:
@@ -316,8 +181,8 @@ class Emitter:
             return key if value is None else sa.case((value.is_not(None), key))
 
         if view.key is None:
-            return _exact(sa.literal(0, sa.BigInteger))
-        total = _exact(sa.func.sum(counted(frame.c.key)))
+            return exact(sa.literal(0, sa.BigInteger))
+        total = exact(sa.func.sum(counted(frame.c.key)))
         if self._relation.verified:
             return total
         # NULL where a row has no key: such a cell must not be answered.
@@ -363,14 +228,6 @@ def _parts(measure: Measure) -> list[str]:
     return ["sum", "max", *signed, *(["rows", "key"] if measure.optional else [])]
 
 
-def _column_of(expression: Expression) -> str:
-    match expression:
-        case Column(name=name) | Recode(column=name):
-            return name
-        case FixedPoint() | Banded():
-            raise TypeError("not one column as it stands")
-
-
 def key_table(name: str, namespace: str | None) -> sa.TableClause:
     """Return the record-key table's clause."""
     return sa.table(name, sa.column("unit"), sa.column("record_key"), schema=namespace)
@@ -400,7 +257,7 @@ def _top_columns(amount: Sql, top: int) -> list[Sql]:
     # The number of values must be a constant of the statement's text; it is ours.
     largest = sa.func.max(amount, sa.literal_column(str(int(top))))
     places = (sa.literal(place, sa.Integer) for place in range(1, top + 1))
-    return [sa.func.count(amount), *(_exact(sa.func.list_extract(largest, place)) for place in places)]
+    return [sa.func.count(amount), *(exact(sa.func.list_extract(largest, place)) for place in places)]
 
 
 def _joined(frame: Subquery, groups: list[Sql], cells: tuple[tuple[str, ...], ...]) -> FromClause:
@@ -436,20 +293,3 @@ def _values(frame: Subquery, count: int) -> list[Sql]:
 
 def _numbered(columns: Sequence[Sql]) -> list[Sql]:
     return [column.label(f"c{index}") for index, column in enumerate(columns)]
-
-
-def _exact(value: Sql) -> Sql:
-    return sa.cast(value, _EXACT)
-
-
-def _clamped(value: Sql, low: int, high: int) -> Sql:
-    """Return the value moved into the range; NULL stays NULL."""
-    return sa.case((value < _whole(low), _whole(low)), (value > _whole(high), _whole(high)), else_=value)
-
-
-def _whole(value: int) -> Sql:
-    return sa.literal(value, sa.BigInteger)
-
-
-def _real(value: float) -> Sql:
-    return sa.literal(float(value), sa.Double)

@@ -31,8 +31,9 @@ from bandung.connectors.braking import braked
 from bandung.connectors.embedded import only_cells
 from bandung.connectors.options import Options
 from bandung.connectors.profile import profile
+from bandung.connectors.relation import Relation
 from bandung.connectors.schemas import cell_schema, conform, contribution_schema, histogram_schema, row_schema
-from bandung.connectors.sql import Emitter, Relation, Statement
+from bandung.connectors.sql import Emitter, Statement
 
 _KNOWN = frozenset({"url", "url_env", "url_file", "schema", "keys_schema", "timeout_s", "connections"})
 _LIVE = frozenset({"postgresql"})

@@ -23,7 +23,7 @@ from bandung.gateway.domain.errors import ErrorKind, Refusal
 
 RELATION = "data"
 FINEST = "finest"
-"""The copy's rows added up by all dimensions; see `bandung.connectors.sql.Finest`."""
+"""The copy's rows added up by all dimensions; see `bandung.connectors.relation.Finest`."""
 
 RECORD_KEY = KeyColumn("record_key")
 """Where a snapshot's record key stands."""

@@ -1,0 +1,129 @@
+"""Expressions over the columns of a relation, as SQL: total, every literal bound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from bandung.connectors.base import Among, Banded, Column, Condition, Expression, FixedPoint, Recode
+from bandung.connectors.literals import is_number, literals
+from bandung.connectors.relation import Relation
+from bandung.connectors.schemas import source_type
+
+Sql = sa.ColumnElement[Any]
+
+_EXACT = sa.Numeric(38, 0)
+_SAFE_INTEGER = 9_000_000_000_000_000.0
+"""Fixed-point values stay below 2^53, where every integer is a double."""
+_SAFE_REAL = 1e18
+"""Source numbers beyond it yield NULL: with scale and decimals up to 10^9 nothing overflows a double."""
+
+
+class Expressions:
+    """Writes the expressions of views over one relation.
+
+    Attributes:
+        table: the relation's clause, with all of its columns.
+    """
+
+    def __init__(self, relation: Relation) -> None:
+        self._relation = relation
+        columns = [sa.column(name) for name in relation.schema.names]
+        self.table = sa.table(relation.name, *columns, schema=relation.namespace)
+
+    def column(self, name: str) -> Sql:
+        """Return a column of the relation; of another than a plain type, as text."""
+        column: Sql = self.table.c[name]
+        return sa.cast(column, sa.String) if name in self._relation.as_text else column
+
+    def value(self, expression: Expression) -> Sql:
+        """Return what the expression yields: text for codes, a 64-bit integer for fixed point."""
+        match expression:
+            case Column(name=name):
+                return self.column(name)
+            case FixedPoint():
+                number = self._shifted(expression)
+                safe = number.between(real(-_SAFE_INTEGER), real(_SAFE_INTEGER))
+                return sa.case((safe, sa.cast(sa.func.floor(number), sa.BigInteger)), else_=None)
+            case Recode(codes=codes, missing=missing):
+                return self._coded(expression, [code for code, _ in codes], missing)
+            case Banded(bands=bands, missing=missing):
+                return self._coded(expression, [code for code, _, _ in bands], missing)
+
+    def _coded(self, expression: Recode | Banded, codes: Sequence[str], missing: str | None) -> Sql:
+        every = [*([missing] if missing is not None and missing not in codes else []), *codes]
+        whens = [(self._matches(expression, code), sa.literal(code, sa.String)) for code in every]
+        return sa.case(*whens, else_=None)
+
+    def holds(self, expression: Expression, condition: Condition) -> Sql:
+        """Return the predicate that a row meets a condition on the expression."""
+        if isinstance(condition, Among):
+            return sa.or_(*(self._matches(expression, code) for code in condition.codes))
+        return self.value(expression).between(integer(condition.low), integer(condition.high))
+
+    def _matches(self, expression: Expression, code: str) -> Sql:
+        """Return the predicate that the expression yields this code."""
+        match expression:
+            case Recode(column=name, codes=codes, missing=missing):
+                values = literals(dict(codes).get(code, ()), source_type(self._relation.schema, name))
+                found = self.column(name).in_(values) if values else sa.false()
+                return sa.or_(found, self.column(name).is_(None)) if code == missing else found
+            case Banded(number=number, bands=bands, missing=missing):
+                shifted = self._shifted(number)
+                # floor(y) >= bound is y >= bound for a whole bound
+                held = [
+                    sa.and_(shifted >= real(low), shifted < real(high)) for name, low, high in bands if name == code
+                ]
+                gap = [self.any_null(expression)] if code == missing else []
+                return sa.or_(sa.false(), *held, *gap)
+            case Column() | FixedPoint():
+                return self.value(expression) == sa.literal(code, sa.String)
+
+    def _shifted(self, number: FixedPoint) -> Sql:
+        """Return (sum of columns x scale + offset) x 10^decimals + 1/2, in double precision."""
+        total = self._number(number.columns[0])
+        for name in number.columns[1:]:
+            total = total + self._number(name)
+        scaled = total * real(number.scale) + real(number.offset)
+        return scaled * real(10.0**number.decimals) + real(0.5)
+
+    def _number(self, name: str) -> Sql:
+        type_ = source_type(self._relation.schema, name)
+        if not is_number(type_):
+            return sa.cast(sa.null(), sa.Double)
+        number = sa.cast(self.table.c[name], sa.Double)
+        if pa.types.is_integer(type_):
+            return number
+        return sa.case((number.between(real(-_SAFE_REAL), real(_SAFE_REAL)), number), else_=None)
+
+    def any_null(self, expression: Expression) -> Sql:
+        """Return the predicate that a source value of the expression is NULL."""
+        match expression:
+            case Column(name=name) | Recode(column=name):
+                names: tuple[str, ...] = (name,)
+            case FixedPoint(columns=columns) | Banded(number=FixedPoint(columns=columns)):
+                names = columns
+        return sa.or_(*(self.table.c[name].is_(None) for name in names))
+
+
+def exact(value: Sql) -> Sql:
+    """Return the value as a decimal of 38 digits."""
+    return sa.cast(value, _EXACT)
+
+
+def clamped(value: Sql, low: int, high: int) -> Sql:
+    """Return the value moved into the range; NULL stays NULL."""
+    return sa.case((value < integer(low), integer(low)), (value > integer(high), integer(high)), else_=value)
+
+
+def integer(value: int) -> Sql:
+    """Return a bound 64-bit integer."""
+    return sa.literal(value, sa.BigInteger)
+
+
+def real(value: float) -> Sql:
+    """Return a bound double."""
+    return sa.literal(float(value), sa.Double)
