@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks import memory, privacy, protection, training, wire
 from benchmarks.report import Section, machine
 
-PARTS = ("protection", "privacy", "wire", "training", "memory")
+PARTS = ("protection", "register", "privacy", "wire", "training", "memory")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,8 +39,10 @@ def _measure(options: argparse.Namespace, scratch: Path, say: protection.Say) ->
     census = protection.a_census(scratch, options.persons, say) if wanted else None
     if census is not None and "protection" in wanted:
         sections += protection.measure(census, options.rounds, say)
+    if "register" in options.only:
+        sections += protection.measure(protection.a_register(scratch, options.persons, say), options.rounds, say)
     if census is not None and "privacy" in wanted:
-        sections += privacy.measure(scratch, census.file, census.persons, options.rounds, say)
+        sections += privacy.measure(scratch, census.file, census.size, options.rounds, say)
     if "wire" in options.only:
         sections += wire.measure(scratch, options.questions, say)
     if "training" in options.only:
@@ -53,7 +55,12 @@ def _measure(options: argparse.Namespace, scratch: Path, say: protection.Say) ->
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", type=_parts, default=PARTS, help=f"some of {','.join(PARTS)}")
-    parser.add_argument("--persons", type=int, default=10_000_000, help="of the census (default: %(default)s)")
+    parser.add_argument(
+        "--persons",
+        type=int,
+        default=10_000_000,
+        help="of the census, and about as many establishments (default: %(default)s)",
+    )
     parser.add_argument("--rounds", type=int, default=15, help="of each comparison (default: %(default)s)")
     parser.add_argument("--questions", type=int, default=200, help="for each latency (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks.md"), help="default: %(default)s")

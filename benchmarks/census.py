@@ -44,7 +44,7 @@ def write_census(path: Path, persons: int, seed: int = 1955) -> None:
 def write_declaration(path: Path, relation: str) -> None:
     """Write the census's dataset file: the policy's rules as they are by default, and a quota for many repetitions."""
     dimensions = "\n".join(
-        _dimension(*column) for column in (("region", REGIONS), ("sex", SEXES), ("age_band", AGE_BANDS))
+        dimension(*column) for column in (("region", REGIONS), ("sex", SEXES), ("age_band", AGE_BANDS))
     )
     path.write_text(
         f"""
@@ -87,6 +87,7 @@ tables_per_dataset = 1000000
     )
 
 
-def _dimension(name: str, codes: list[str]) -> str:
+def dimension(name: str, codes: list[str]) -> str:
+    """Return the section of a dimension whose codes are its values."""
     listed = ", ".join(f'{{ code = "{code}" }}' for code in codes)
     return f'\n[columns.{name}]\nrole = "dimension"\nlabel = "{name}"\ncodes = [{listed}]\n'

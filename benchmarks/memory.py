@@ -10,7 +10,7 @@ from pathlib import Path
 from bandung.federation.sandbox.processes import Process
 from benchmarks import nodes, survey
 from benchmarks.clients import Load, ask_in_a_process
-from benchmarks.protection import Census, Say
+from benchmarks.protection import Population, Say
 from benchmarks.report import Section
 from benchmarks.wire import a_survey
 
@@ -25,13 +25,13 @@ _CENSUS = [
 ]
 
 
-def measure(directory: Path, census: Census | None, say: Say) -> list[Section]:
+def measure(directory: Path, census: Population | None, say: Say) -> list[Section]:
     """Measure a gateway with the survey, and one with the census if there is one."""
     fresh = survey.statements(seed=2)
     asked = [list(itertools.islice(fresh, _EACH)) for _ in range(_CLIENTS)]
     rows = [_row(f"survey, {survey.ROWS:,} rows", a_survey(directory, "memory"), asked, say)]
     if census is not None:
-        rows.append(_row(f"census, {census.persons:,} rows", census.published, [_CENSUS[::2], _CENSUS[1::2]], say))
+        rows.append(_row(f"census, {census.size:,} rows", census.published, [_CENSUS[::2], _CENSUS[1::2]], say))
     return [
         Section(
             "(d) Resident memory of a gateway, MiB",

@@ -225,6 +225,8 @@ class ContributionQuery:
         cells: only these cells, as codes in the order of `group_by`; None for all.
         least: for each measure the least contribution that matters (None: none does). Units none of whose
             contributions reaches it are left out of everything, of `units` too. Empty: nobody is left out.
+        units_enough: from this many units on, a number of units may come out lower, but not below this. None: every
+            number is exact.
     """
 
     view: View
@@ -234,6 +236,7 @@ class ContributionQuery:
     top: int
     cells: tuple[tuple[str, ...], ...] | None = None
     least: tuple[int | None, ...] = ()
+    units_enough: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from bandung.connectors.base import (
 from bandung.connectors.braking import braked
 from bandung.connectors.literals import plain
 from bandung.connectors.profile import profile
-from bandung.connectors.relation import Finest, Relation
+from bandung.connectors.relation import Finest, Leading, Relation
 from bandung.connectors.schemas import cell_schema, conform, contribution_schema, histogram_schema, row_schema
 from bandung.connectors.sql import Emitter, Statement
 
@@ -46,6 +46,7 @@ class Embedded:
         registered: Arrow data sets that a cursor must register, by name.
         verified: see `relation.Relation`.
         finest: table of finest cells, and which of its columns are dimensions; see `relation.Finest`.
+        leading: table of their leading units, and how many are listed; see `relation.Leading`.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Embedded:
         *,
         verified: bool = False,
         finest: tuple[str, frozenset[str]] | None = None,
+        leading: tuple[str, int] | None = None,
     ) -> None:
         self._database = database
         self._relation = relation
@@ -69,6 +71,14 @@ class Embedded:
         self._emitter = Emitter(
             Relation(relation, self.schema, as_text, top_lists=True, verified=verified, finest=cells)
         )
+        self._leading: Leading | None = None
+        if cells is not None and leading is not None:
+            units = Relation(leading[0], self._columns(leading[0]), top_lists=True, verified=True)
+            self._leading = Leading(units, cells.dimensions, leading[1])
+        self._leading: Leading | None = None
+        if finest is not None and leading is not None:
+            listed = Relation(leading[0], self._columns(leading[0]), top_lists=True, verified=True)
+            self._leading = Leading(listed, finest[1], leading[1])
 
     def cells(self, query: CellQuery, stop: Stop) -> pa.Table:
         """Aggregate into cells; see `CellQuery`."""
@@ -79,8 +89,9 @@ class Embedded:
     def contributions(self, query: ContributionQuery, stop: Stop) -> pa.Table:
         """Count units and find the largest contributions; see `ContributionQuery`."""
         query = replace(query, view=self._here(query.view))
-        table = self._table(self._emitter.contributions(query), stop)
-        return only_cells(conform(table, contribution_schema(query), query.group_by), query)
+        if self._leading is not None and self._leading.answers(query):
+            return self._led(self._leading, query, stop)
+        return self._of_rows(query, stop)
 
     def histogram(self, query: HistogramQuery, stop: Stop) -> pa.Table:
         """Count values in bins; see `HistogramQuery`."""
@@ -106,6 +117,26 @@ class Embedded:
     def close(self) -> None:
         """Close the database."""
         self._database.close()
+
+    def _led(self, leading: Leading, query: ContributionQuery, stop: Stop) -> pa.Table:
+        """Answer from leading units, and from the rows for the cells that these leave open."""
+        rests = leading.rests(query)
+        table = self._table(Emitter(leading.relation).contributions(query, rests), stop)
+        if not rests:
+            return _contributions(table, query)
+        *columns, last = table.column_names
+        decided = table[last].to_pylist()
+        table = table.select(columns)
+        found = _contributions(table.filter(pa.array(decided, pa.bool_())), query)
+        left_open = _contributions(table.filter(pa.array([not each for each in decided], pa.bool_())), query)
+        if not left_open.num_rows:
+            return found
+        cells = tuple(zip(*(left_open[name].to_pylist() for name in query.group_by), strict=True))
+        query = replace(query, cells=cells or None)
+        return pa.concat_tables([found, self._of_rows(query, stop)])
+
+    def _of_rows(self, query: ContributionQuery, stop: Stop) -> pa.Table:
+        return _contributions(self._table(self._emitter.contributions(query), stop), query)
 
     def _columns(self, relation: str) -> pa.Schema:
         with self._cursor(Stop()) as cursor:
@@ -148,6 +179,10 @@ def compiled(statement: Statement) -> tuple[str, list[Any]]:
     """Return the statement's text for DuckDB and its parameters in order."""
     text = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     return text.string, [text.params[name] for name in text.positiontup or ()]
+
+
+def _contributions(table: pa.Table, query: ContributionQuery) -> pa.Table:
+    return only_cells(conform(table, contribution_schema(query), query.group_by), query)
 
 
 def only_cells(table: pa.Table, query: ContributionQuery) -> pa.Table:

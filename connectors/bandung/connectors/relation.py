@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from bandung.connectors.base import Banded, CellQuery, Column, Expression, FixedPoint, Recode
+from bandung.connectors.base import Banded, CellQuery, Column, ContributionQuery, Expression, FixedPoint, Recode
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,50 @@ class Finest:
 
     def answers(self, query: CellQuery) -> bool:
         """Whether the query's cells are unions of finest cells, and its measures are stored as they are."""
-        view = query.view
-        coded = [view.expression(name) for name in (*query.group_by, *(held.column for held in query.where))]
-        return all(isinstance(e, Column | Recode) and column_of(e) in self.dimensions for e in coded) and all(
-            isinstance(view.expression(measure.name), Column) and measure.bounds is None and not measure.squares
-            for measure in query.measures
-        )
+        return _made_of(self.dimensions, query) and not any(m.bounds or m.squares for m in query.measures)
+
+
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """The leading units of each finest cell of a copy, where units may have several rows.
+
+    A unit's *total* of a measure is the sum of the absolute values of all its rows, wherever they are: no contribution
+    of it to any cell is greater. For each measure the `listed` units with the greatest totals of those with a value in
+    the finest cell are listed, or all if they are not more, and the greatest total of the others is its *rest*. So in
+    a union of finest cells whatever is greater than all of their rests is the contribution of a unit that is listed in
+    each of them, and exact.
+
+    Attributes:
+        relation: columns of codes and `unit` as in the copy, one row for each unit listed in a finest cell; for each
+            measure m its column m, the sum of the unit's rows there, and `m.rest`, NULL if nobody is left out.
+        dimensions: names of the columns of codes.
+        listed: also the number of units that are certainly listed where any is left out.
+    """
+
+    relation: Relation
+    dimensions: frozenset[str]
+    listed: int
+
+    def answers(self, query: ContributionQuery) -> bool:
+        """Whether cells that the query asks for can be told exactly, and as many units as it needs."""
+        if query.units_enough is None or query.units_enough > self.listed or query.least:
+            return False
+        # Rows of one unit may cancel each other; how many units there are then decides what is certain of the sum.
+        return _made_of(self.dimensions, query) and not any(measure.signed for measure in query.measures)
+
+    def rests(self, query: ContributionQuery) -> tuple[str, ...]:
+        """Return the column of the rest of each measure, if the query asks for contributions."""
+        columns = [column_of(query.view.expression(measure.name)) for measure in query.measures]
+        return tuple(f"{column}.rest" for column in columns) if query.top else ()
+
+
+def _made_of(dimensions: frozenset[str], query: CellQuery | ContributionQuery) -> bool:
+    """Whether the query's cells are unions of finest cells, and its measures columns as they stand."""
+    view = query.view
+    coded = [view.expression(name) for name in (*query.group_by, *(held.column for held in query.where))]
+    return all(isinstance(e, Column | Recode) and column_of(e) in dimensions for e in coded) and all(
+        isinstance(view.expression(measure.name), Column) for measure in query.measures
+    )
 
 
 def column_of(expression: Expression) -> str:

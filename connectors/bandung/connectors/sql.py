@@ -8,6 +8,7 @@ row can make a statement fail.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -82,14 +83,22 @@ class Emitter:
             columns.insert(len(groups) + 1, exact(sa.literal(0, sa.BigInteger)))
         return _grouped(_numbered(columns), source, groups).where(*conditions)
 
-    def contributions(self, query: ContributionQuery) -> Statement:
-        """Return the statement of a `ContributionQuery`; more cells than asked for may come back."""
-        per_unit = self._per_unit(query)
+    def contributions(self, query: ContributionQuery, rests: Sequence[str] = ()) -> Statement:
+        """Return the statement of a `ContributionQuery`; more cells than asked for may come back.
+
+        Args:
+            rests: of each measure the relation's column of what is left out at most (see `Leading`). The answer's last
+                column is then whether no contribution that is asked for can be among what is left out. Only with
+                `top_lists`.
+        """
+        per_unit = self._per_unit(query, rests)
         groups = _values(per_unit, len(query.group_by))
         amounts = [per_unit.c[f"a{index}"] for index in range(len(query.measures))]
         if self._relation.top_lists:
-            tops: list[Sql] = [column for amount in amounts for column in _top_columns(amount, query.top)]
-            return _grouped(_numbered([*groups, sa.func.count(), *tops]), per_unit, groups)
+            tops = [_top_columns(amount, query.top) for amount in amounts]
+            decided = [_greater(top[-1], per_unit.c[f"r{index}"]) for index, top in enumerate(tops[: len(rests)])]
+            columns = [*groups, sa.func.count(), *(column for top in tops for column in top)]
+            return _grouped(_numbered([*columns, *([sa.and_(*decided)] if decided else [])]), per_unit, groups)
         ranked = _ranked(per_unit, groups, amounts).subquery("ranked")
         columns: list[Sql] = [*_values(ranked, len(groups)), sa.func.count()]
         for index in range(len(amounts)):
@@ -188,13 +197,14 @@ class Emitter:
         # NULL where a row has no key: such a cell must not be answered.
         return sa.case((sa.func.count(frame.c.key) == sa.func.count(), total), else_=None)
 
-    def _per_unit(self, query: ContributionQuery) -> Subquery:
-        """Return each unit's contributions to each cell as `v0` … and `a0` …"""
+    def _per_unit(self, query: ContributionQuery, rests: Sequence[str]) -> Subquery:
+        """Return each unit's contributions to each cell as `v0` … and `a0` …, and the greatest of `rests` as `r0` …"""
         names = (*query.group_by, *(measure.name for measure in query.measures))
         whole = self._rows_are_units(query.view)
-        frame = self.frame(query.view, names, query.where, unit=not whole)
-        values = _values(frame, len(names))
-        groups, measures = values[: len(query.group_by)], values[len(query.group_by) :]
+        view = replace(query.view, columns=(*query.view.columns, *((rest, Column(rest)) for rest in rests)))
+        frame = self.frame(view, (*names, *rests), query.where, unit=not whole)
+        values = _values(frame, len(names) + len(rests))
+        groups, measures = values[: len(query.group_by)], values[len(query.group_by) : len(names)]
         # Where rows are units, a plain comparison lets an engine skip blocks of rows by their extremes.
         amounts = [
             (sa.func.abs(value) if measure.signed else value) if whole else sa.func.abs(sa.func.sum(value))
@@ -202,6 +212,7 @@ class Emitter:
         ]
         source, conditions = self._among(query, frame, groups, whole=whole)
         labelled = [amount.label(f"a{i}") for i, amount in enumerate(amounts)]
+        labelled += [sa.func.max(rest).label(f"r{i}") for i, rest in enumerate(values[len(names) :])]
         statement = sa.select(*groups, *labelled, sa.literal(1, sa.Integer).label("one")).select_from(source)
         statement, large = statement.where(*conditions), _reaching(amounts, query.least)
         if not whole:
@@ -258,6 +269,10 @@ def _top_columns(amount: Sql, top: int) -> list[Sql]:
     largest = sa.func.max(amount, sa.literal_column(str(int(top))))
     places = (sa.literal(place, sa.Integer) for place in range(1, top + 1))
     return [sa.func.count(amount), *(exact(sa.func.list_extract(largest, place)) for place in places)]
+
+
+def _greater(least: Sql, rest: Sql) -> Sql:
+    return sa.or_(sa.func.max(rest).is_(None), sa.func.coalesce(least > sa.func.max(rest), sa.false()))
 
 
 def _joined(frame: Subquery, groups: list[Sql], cells: tuple[tuple[str, ...], ...]) -> FromClause:

@@ -25,6 +25,11 @@ RELATION = "data"
 FINEST = "finest"
 """The copy's rows added up by all dimensions; see `bandung.connectors.relation.Finest`."""
 
+LEADING = "leading_units"
+"""Their leading units, where units may have several rows; see `bandung.connectors.relation.Leading`."""
+LISTED = 32
+"""How many leading units are listed of each finest cell, for each measure."""
+
 RECORD_KEY = KeyColumn("record_key")
 """Where a snapshot's record key stands."""
 
@@ -103,7 +108,8 @@ class SnapshotFiles:
             database = duckdb.connect(str(self._path(dataset, number)), read_only=True, config=config)
             database.execute("SET enable_external_access=false")
             database.execute("SET lock_configuration=true")
-            return Embedded(database, RELATION, verified=True, finest=_finest(database))
+            finest, leading = _finest(database)
+            return Embedded(database, RELATION, verified=True, finest=finest, leading=leading)
         except duckdb.Error as error:
             raise SourceError(str(error)) from error
 
@@ -173,12 +179,43 @@ def _add_up(database: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
     ).fetchall()
     if cells * _ROWS_PER_CELL_MIN <= rows:
         database.execute(f"CREATE TABLE epoch.{FINEST} AS FROM {FINEST}")
+        if dataset.unit_rows_max > 1:
+            database.execute(_leading(dataset))
 
 
-def _finest(database: duckdb.DuckDBPyConnection) -> tuple[str, frozenset[str]] | None:
-    found = database.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [FINEST]).fetchall()
-    names = {name for (name,) in found}
-    return (FINEST, frozenset(name for name in names if "." not in name)) if names else None
+def _leading(dataset: Dataset) -> str:
+    """Return the statement that stores the leading units of the finest cells."""
+    codes = [_name(dimension.name) for dimension in dataset.dimensions]
+    sums, totals, rests = list[str](), list[str](), list[str]()
+    # Where every value may be missing, units without one are listed too: all of them, or as many as of any measure.
+    lists = [f"max(unit, {LISTED})"] if all(measure.optional for measure in dataset.measures) else []
+    for measure in dataset.measures:
+        value, total = _name(measure.name), _name(measure.name + ".total")
+        sums.append(f"sum({value}) AS {value}")
+        totals.append(f"sum(abs({value})) AS {total}")
+        lists.append(f"arg_max(unit, {total}, {LISTED}) FILTER ({value} IS NOT NULL)")
+        greatest = f"max({total}, {LISTED + 1}) FILTER ({value} IS NOT NULL)"
+        rests.append(f"list_extract({greatest}, {LISTED + 1}) AS {_name(measure.name + '.rest')}")
+    units = f"flatten([{', '.join(lists)}]) AS units"
+    return f"""
+        CREATE TABLE epoch.{LEADING} AS
+        WITH parts AS (SELECT {", ".join([*codes, "unit", *sums])} FROM epoch.{RELATION} GROUP BY ALL),
+             totals AS (SELECT {", ".join(["unit", *totals])} FROM epoch.{RELATION} GROUP BY ALL),
+             cells AS (SELECT {", ".join([*codes, *rests, units])} FROM parts JOIN totals USING (unit) GROUP BY ALL),
+             listed AS (SELECT * EXCLUDE (units), unnest(list_distinct(units)) AS unit FROM cells)
+        SELECT * FROM parts JOIN listed USING ({", ".join([*codes, "unit"])})"""  # noqa: S608
+
+
+def _finest(
+    database: duckdb.DuckDBPyConnection,
+) -> tuple[tuple[str, frozenset[str]] | None, tuple[str, int] | None]:
+    """Return the tables of finest cells, with its dimensions, and of leading units, if the copy has them."""
+    found = database.execute(
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE table_name IN (?, ?)", [FINEST, LEADING]
+    ).fetchall()
+    dimensions = frozenset(column for table, column in found if table == FINEST and "." not in column)
+    tables = {table for table, _ in found}
+    return (FINEST, dimensions) if FINEST in tables else None, (LEADING, LISTED) if LEADING in tables else None
 
 
 def _sync(path: Path) -> None:
