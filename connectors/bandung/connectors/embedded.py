@@ -67,18 +67,14 @@ class Embedded:
         as_text = frozenset(field.name for field in found if plain(field.type) is None)
         self.schema = pa.schema([pa.field(f.name, plain(f.type) or pa.string()) for f in found])
         """Plain column types of the relation."""
-        cells = None if finest is None else Finest(Relation(finest[0], self._columns(finest[0])), finest[1])
+        cells = None if finest is None else Finest(self._summary(finest[0]), finest[1])
         self._emitter = Emitter(
             Relation(relation, self.schema, as_text, top_lists=True, verified=verified, finest=cells)
         )
-        self._leading: Leading | None = None
+        self._leading: tuple[Leading, Emitter] | None = None
         if cells is not None and leading is not None:
-            units = Relation(leading[0], self._columns(leading[0]), top_lists=True, verified=True)
-            self._leading = Leading(units, cells.dimensions, leading[1])
-        self._leading: Leading | None = None
-        if finest is not None and leading is not None:
-            listed = Relation(leading[0], self._columns(leading[0]), top_lists=True, verified=True)
-            self._leading = Leading(listed, finest[1], leading[1])
+            units = Leading(self._summary(leading[0]), cells.dimensions, leading[1])
+            self._leading = units, Emitter(units.relation)
 
     def cells(self, query: CellQuery, stop: Stop) -> pa.Table:
         """Aggregate into cells; see `CellQuery`."""
@@ -89,9 +85,9 @@ class Embedded:
     def contributions(self, query: ContributionQuery, stop: Stop) -> pa.Table:
         """Count units and find the largest contributions; see `ContributionQuery`."""
         query = replace(query, view=self._here(query.view))
-        if self._leading is not None and self._leading.answers(query):
-            return self._led(self._leading, query, stop)
-        return self._of_rows(query, stop)
+        if self._leading is None or not self._leading[0].answers(query):
+            return self._of_rows(query, stop)
+        return self._led(*self._leading, query, stop)
 
     def histogram(self, query: HistogramQuery, stop: Stop) -> pa.Table:
         """Count values in bins; see `HistogramQuery`."""
@@ -118,10 +114,10 @@ class Embedded:
         """Close the database."""
         self._database.close()
 
-    def _led(self, leading: Leading, query: ContributionQuery, stop: Stop) -> pa.Table:
+    def _led(self, leading: Leading, emitter: Emitter, query: ContributionQuery, stop: Stop) -> pa.Table:
         """Answer from leading units, and from the rows for the cells that these leave open."""
         rests = leading.rests(query)
-        table = self._table(Emitter(leading.relation).contributions(query, rests), stop)
+        table = self._table(emitter.contributions(query, rests), stop)
         if not rests:
             return _contributions(table, query)
         *columns, last = table.column_names
@@ -137,6 +133,9 @@ class Embedded:
 
     def _of_rows(self, query: ContributionQuery, stop: Stop) -> pa.Table:
         return _contributions(self._table(self._emitter.contributions(query), stop), query)
+
+    def _summary(self, name: str) -> Relation:
+        return Relation(name, self._columns(name), top_lists=True, verified=True)
 
     def _columns(self, relation: str) -> pa.Schema:
         with self._cursor(Stop()) as cursor:

@@ -42,12 +42,13 @@ class Emitter:
         self._relation = relation
         self._of = Expressions(relation)
         self._table = self._of.table
+        self._finest = None if relation.finest is None else Emitter(relation.finest.relation)
 
     def cells(self, query: CellQuery) -> Statement:
         """Return the statement of a `CellQuery`."""
-        finest = self._relation.finest
-        if finest is not None and finest.answers(query):
-            return Emitter(finest.relation)._added_up(query)
+        stored = self._relation.finest
+        if self._finest is not None and stored is not None and stored.answers(query):
+            return self._finest._added_up(query)
         names = (*query.group_by, *(measure.name for measure in query.measures))
         frame = self.frame(query.view, names, query.where, key=True)
         groups = _values(frame, len(query.group_by))
