@@ -157,20 +157,20 @@ class Sequencer:
 
     def _write(self, connection: Connection, group: list[Request]) -> list[_Outcome]:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-        self._catch_up(connection)
+        cursor = connection.connection.cursor()
+        self._catch_up(connection, cursor)
         outcomes = [self._admit(connection, request) for request in group]
         if any(isinstance(outcome, int) for outcome in outcomes):
             frontier = self._tree.frontier
             note = self._signer.sign(Checkpoint(frontier.size, frontier.root()))
-            cursor = connection.connection.cursor()
             self._statements.put_tile.run_many(cursor, self._tree.take_changed())
             self._statements.put_checkpoint.run(cursor, size=frontier.size, note=note)
         return outcomes
 
-    def _catch_up(self, connection: Connection) -> None:
+    def _catch_up(self, connection: Connection, cursor: Any) -> None:
         """Take over what other processes appended since, if it extends what is known here."""
         known = self._tree.frontier
-        size = connection.execute(self._statements.newest_size).scalar() or 0
+        size = self._statements.newest_size.run(cursor).fetchone()[0] or 0
         if size == known.size:
             return
         self._tree = verified_tree(connection, self._signer.verifier)

@@ -39,7 +39,7 @@ class Statements:
     """What the writer says to the database."""
 
     def __init__(self, engine: Engine) -> None:
-        self.newest_size = select(func.max(ledger_checkpoint.c.size))
+        self.newest_size = Prepared(engine, select(func.max(ledger_checkpoint.c.size)))
         self.put_entry = Prepared(engine, insert(ledger_entry))
         self.put_checkpoint = Prepared(engine, insert(ledger_checkpoint))
         self.put_answer = Prepared(engine, insert(released_answer))
