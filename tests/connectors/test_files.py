@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from bandung.connectors.base import OptionError, Recode, RowQuery, SourceError, Stop, View
+from bandung.connectors.base import Column, Join, OptionError, Recode, RowQuery, SourceError, Stop, View
 from bandung.connectors.files import FilesConnector
 from tests.support.sources import write_file
 
@@ -106,6 +106,55 @@ def test_the_engine_of_a_file_can_read_no_other_file(tmp_path: Path, name: str):
     ):
         with pytest.raises(duckdb.Error):
             engine.execute(attempt)
+    connector.close()
+
+
+@pytest.mark.parametrize("beside", ["homes.csv", "homes.parquet", "homes.arrow"])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet", "rows.arrow"])
+def test_a_join_opens_its_own_file_beside_the_relations_and_no_other(tmp_path: Path, name: str, beside: str):
+    write_file(pa.table({"home": [1, 2, None]}), tmp_path / name)
+    write_file(pa.table({"id": [1, 2], "town": ["A", "B"]}), tmp_path / beside)
+    (tmp_path / "other.csv").write_text("secret\n1\n")
+    connector = FilesConnector.open({}, tmp_path, {})
+    view = View(name, (("town", Column("home.town")),), None, joins=(Join(beside, "home", (("home", "id"),)),))
+    rows = connector.rows(RowQuery(view, ("town",)), Stop()).read_all()
+    assert rows.sort_by("unit")["town"].to_pylist() == ["A", "B", None]
+    engine = connector._file(name, view.joins)._database.cursor()
+    declared = {str(tmp_path / file) for file in (name, beside) if not file.endswith(".arrow")}
+    ((allowed,),) = engine.execute("SELECT current_setting('allowed_paths')").fetchall()
+    assert set(allowed) == declared
+    for attempt in (f"SELECT * FROM read_csv('{tmp_path / 'other.csv'}')", "SET enable_external_access=true"):
+        with pytest.raises(duckdb.Error):
+            engine.execute(attempt)
+    connector.close()
+
+
+@pytest.mark.parametrize("outside", ["../secret.parquet", "sub/../../secret.parquet", "{base}/secret.parquet"])
+def test_a_relation_outside_of_the_directory_is_refused(tmp_path: Path, outside: str):
+    write_file(pa.table({"id": [1]}), tmp_path / "secret.parquet")
+    directory = tmp_path / "data"
+    directory.mkdir()
+    write_file(pa.table({"id": [1]}), directory / "rows.parquet")
+    connector = FilesConnector.open({}, directory, {})
+    name = outside.format(base=tmp_path)
+    join = Join(name, "secret", (("id", "id"),))
+    with pytest.raises(OptionError):
+        connector.schema(name)
+    with pytest.raises(OptionError):
+        connector.profile(View("rows.parquet", (), "id", joins=(join,)), (), Stop())
+    connector.close()
+
+
+def test_row_numbers_follow_the_file_whatever_is_joined(tmp_path: Path):
+    write_file(pa.table({"a": range(100_000)}), tmp_path / "rows.parquet")
+    write_file(pa.table({"id": range(299_999, -1, -1)}), tmp_path / "wide.parquet")
+    connector = FilesConnector.open({}, tmp_path, {})
+    join = Join("wide.parquet", "wide", (("a", "id"),))
+    view = View("rows.parquet", (("a", Column("a")), ("id", Column("wide.id"))), None, joins=(join,))
+    rows = connector.rows(RowQuery(view, ("a", "id")), Stop()).read_all()
+    assert rows.num_rows == 100_000
+    assert rows["unit"].equals(rows["a"])
+    assert rows["unit"].equals(rows["id"])
     connector.close()
 
 

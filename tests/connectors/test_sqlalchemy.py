@@ -13,7 +13,10 @@ import sqlalchemy as sa
 
 from bandung.connectors.base import (
     CellQuery,
+    Column,
     FixedPoint,
+    Join,
+    JoinProfile,
     KeyColumn,
     OptionError,
     Recode,
@@ -165,6 +168,29 @@ def test_keys_that_cannot_be_completed_leave_the_old_ones(engine: sa.Engine, con
         connector.write_keys(View("p", (), "id"), "k", bad.to_reader(), Stop())
     with engine.connect() as connection:
         assert connection.execute(sa.text("SELECT unit, record_key FROM k")).all() == [(1, 1)]
+
+
+def test_texts_that_one_side_holds_equal_multiply_no_row(tmp_path: Path):
+    url = f"sqlite:///{tmp_path / 'source.db'}"
+    engine = sa.create_engine(url)
+    run(
+        engine,
+        "CREATE TABLE p (id integer, town text COLLATE NOCASE)",
+        "CREATE TABLE towns (town text, region text)",
+        "CREATE TABLE loose (town text COLLATE NOCASE, region text)",
+        "INSERT INTO p VALUES (1, 'a'), (2, 'B'), (3, 'c')",
+        "INSERT INTO towns VALUES ('a', 'x'), ('A', 'y'), ('b', 'z')",
+        "INSERT INTO loose SELECT * FROM towns",
+    )
+    engine.dispose()
+    connector = SqlAlchemyConnector.open({"url": url}, Path(), {})
+    for relation, regions, repeated in (("towns", ["x", None, None], 0), ("loose", [None, "z", None], 1)):
+        join = Join(relation, "town", (("town", "town"),))
+        view = View("p", (("region", Column("town.region")),), "id", joins=(join,))
+        rows = connector.rows(RowQuery(view, ("region",)), Stop()).read_all().sort_by("unit")
+        assert rows["region"].to_pylist() == regions
+        assert connector.profile(view, (), Stop()).joins == {"town": JoinProfile(repeated, regions.count(None))}
+    connector.close()
 
 
 @pytest.mark.parametrize(

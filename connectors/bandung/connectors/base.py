@@ -94,15 +94,39 @@ class KeyTable:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A dataset's declared columns over one relation of a source.
+class Join:
+    """Beside each row, the one row of another relation that has its key: a person's household, a sale's enterprise.
+
+    A row whose key stands in no row of the joined relation, or in several, or is NULL in a part, has NULL in all
+    joined columns. So a join neither drops nor multiplies rows, whatever becomes of the data.
+
+    In a `View`, `<name>.<column>` is a joined column, even if the view's own relation has a column of that name.
 
     Attributes:
-        relation: table, view or file of the source.
+        relation: table, view or file of the same source; the view's own one too.
+        name: without a dot; no other join of the view has it.
+        on: pairs of a column of what stands before (the view's relation, or an earlier join's `<name>.<column>`) and
+            the column of the joined relation that it equals; both whole numbers or both texts. At least one pair.
+    """
+
+    relation: str
+    name: str
+    on: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A dataset's declared columns over one relation of a source, and over what is joined to it.
+
+    Source columns, the unit's and the key's too, are named as in the relation, joined ones as `Join` says.
+
+    Attributes:
+        relation: table, view or file of the source; its rows are the view's rows.
         columns: declared name and the expression that computes it.
         unit: source column that identifies the unit of privacy; None when each row is one unit.
         key: where the record key stands; None while there is none yet (checking, publishing).
         unit_rows_max: most rows that a unit is declared to have; a profile counts the units that have more.
+        joins: in the order in which they are made.
     """
 
     relation: str
@@ -110,6 +134,7 @@ class View:
     unit: str | None
     key: KeyColumn | KeyTable | None = None
     unit_rows_max: int | None = None
+    joins: tuple[Join, ...] = ()
 
     def expression(self, name: str) -> Expression:
         """Return the expression of a declared column.
@@ -288,6 +313,19 @@ class KeyProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinProfile:
+    """What the data say of a join, in counts.
+
+    Attributes:
+        keys_repeated: keys that several rows of the joined relation have, whether or not a row of the view has them.
+        unmatched: rows of the view that have no row beside them.
+    """
+
+    keys_repeated: int
+    unmatched: int
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """Verified facts of a view.
 
@@ -300,6 +338,7 @@ class Profile:
         nesting: for each pair (child, parent) asked for, the parent codes seen per child code.
         key: of a view whose key is a `KeyColumn`, else None.
         units_over: units with more rows than the view's `unit_rows_max`; 0 if it has none.
+        joins: by name.
     """
 
     rows: int
@@ -312,6 +351,7 @@ class Profile:
     )
     key: KeyProfile | None = None
     units_over: int = 0
+    joins: Mapping[str, JoinProfile] = field(default_factory=dict[str, JoinProfile])
 
 
 @dataclass(frozen=True, slots=True)

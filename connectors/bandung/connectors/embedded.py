@@ -17,6 +17,7 @@ from bandung.connectors.base import (
     CellQuery,
     ContributionQuery,
     HistogramQuery,
+    Join,
     Profile,
     RowQuery,
     SourceError,
@@ -27,7 +28,7 @@ from bandung.connectors.base import (
 from bandung.connectors.braking import braked
 from bandung.connectors.literals import plain
 from bandung.connectors.profile import profile
-from bandung.connectors.relation import Finest, Leading, Relation
+from bandung.connectors.relation import Finest, Leading, Relation, joined
 from bandung.connectors.schemas import cell_schema, conform, contribution_schema, histogram_schema, row_schema
 from bandung.connectors.sql import Emitter, Statement
 
@@ -38,11 +39,14 @@ _ROWS_PER_BATCH = 65_536
 
 
 class Embedded:
-    """One relation of an open DuckDB database. Safe for use by several threads at once: each call has a cursor.
+    """One relation of an open DuckDB database, with what is joined to it.
+
+    Safe for use by several threads at once: each call has a cursor.
 
     Args:
         database: an open connection, which this object closes.
         relation: table or view in it.
+        joins: what is joined to it, and in which table or view of the database that stands.
         registered: Arrow data sets that a cursor must register, by name.
         verified: see `relation.Relation`.
         finest: table of finest cells, and which of its columns are dimensions; see `relation.Finest`.
@@ -55,6 +59,7 @@ class Embedded:
         relation: str,
         registered: Mapping[str, object] | None = None,
         *,
+        joins: Sequence[tuple[Join, str]] = (),
         verified: bool = False,
         finest: tuple[str, frozenset[str]] | None = None,
         leading: tuple[str, int] | None = None,
@@ -63,17 +68,15 @@ class Embedded:
         self._relation = relation
         self._registered = dict(registered or {})
         self._lock = threading.Lock()
-        found = self._columns(relation)
-        as_text = frozenset(field.name for field in found if plain(field.type) is None)
-        self.schema = pa.schema([pa.field(f.name, plain(f.type) or pa.string()) for f in found])
-        """Plain column types of the relation."""
-        cells = None if finest is None else Finest(self._summary(finest[0]), finest[1])
-        self._emitter = Emitter(
-            Relation(relation, self.schema, as_text, top_lists=True, verified=verified, finest=cells)
-        )
+        cells = None if finest is None else Finest(self._described(finest[0], verified=True), finest[1])
+        own = replace(self._described(relation, verified=verified), finest=cells)
+        whole = joined(own, [(join, self._described(table)) for join, table in joins])
+        self.schema = whole.schema
+        """Plain column types of the relation, and of what is joined."""
+        self._emitter = Emitter(whole)
         self._leading: tuple[Leading, Emitter] | None = None
         if cells is not None and leading is not None:
-            units = Leading(self._summary(leading[0]), cells.dimensions, leading[1])
+            units = Leading(self._described(leading[0], verified=True), cells.dimensions, leading[1])
             self._leading = units, Emitter(units.relation)
 
     def cells(self, query: CellQuery, stop: Stop) -> pa.Table:
@@ -134,12 +137,12 @@ class Embedded:
     def _of_rows(self, query: ContributionQuery, stop: Stop) -> pa.Table:
         return _contributions(self._table(self._emitter.contributions(query), stop), query)
 
-    def _summary(self, name: str) -> Relation:
-        return Relation(name, self._columns(name), top_lists=True, verified=True)
-
-    def _columns(self, relation: str) -> pa.Schema:
+    def _described(self, relation: str, *, verified: bool = False) -> Relation:
         with self._cursor(Stop()) as cursor:
-            return cursor.sql(f"SELECT * FROM {_quoted(relation)} LIMIT 0").to_arrow_table().schema  # noqa: S608
+            found = cursor.sql(f"SELECT * FROM {_quoted(relation)} LIMIT 0").to_arrow_table().schema  # noqa: S608
+        schema = pa.schema([pa.field(field.name, plain(field.type) or pa.string()) for field in found])
+        as_text = frozenset(field.name for field in found if plain(field.type) is None)
+        return Relation(relation, schema, as_text, top_lists=True, verified=verified)
 
     def _here(self, view: View) -> View:
         return replace(view, relation=self._relation)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
 
 from bandung.connectors.base import Among, Banded, Column, Condition, Expression, FixedPoint, Recode
+from bandung.connectors.columns import Columns, Sql
 from bandung.connectors.literals import is_number, literals
-from bandung.connectors.relation import Relation
 from bandung.connectors.schemas import source_type
-
-Sql = sa.ColumnElement[Any]
 
 _EXACT = sa.Numeric(38, 0)
 _SAFE_INTEGER = 9_000_000_000_000_000.0
@@ -23,27 +20,20 @@ _SAFE_REAL = 1e18
 
 
 class Expressions:
-    """Writes the expressions of views over one relation.
+    """Writes the expressions of views over these columns.
 
     Attributes:
-        table: the relation's clause, with all of its columns.
+        columns: as given.
     """
 
-    def __init__(self, relation: Relation) -> None:
-        self._relation = relation
-        columns = [sa.column(name) for name in relation.schema.names]
-        self.table = sa.table(relation.name, *columns, schema=relation.namespace)
-
-    def column(self, name: str) -> Sql:
-        """Return a column of the relation; of another than a plain type, as text."""
-        column: Sql = self.table.c[name]
-        return sa.cast(column, sa.String) if name in self._relation.as_text else column
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
 
     def value(self, expression: Expression) -> Sql:
         """Return what the expression yields: text for codes, a 64-bit integer for fixed point."""
         match expression:
             case Column(name=name):
-                return self.column(name)
+                return self.columns.column(name)
             case FixedPoint():
                 number = self._shifted(expression)
                 safe = number.between(real(-_SAFE_INTEGER), real(_SAFE_INTEGER))
@@ -68,9 +58,10 @@ class Expressions:
         """Return the predicate that the expression yields this code."""
         match expression:
             case Recode(column=name, codes=codes, missing=missing):
-                values = literals(dict(codes).get(code, ()), source_type(self._relation.schema, name))
-                found = self.column(name).in_(values) if values else sa.false()
-                return sa.or_(found, self.column(name).is_(None)) if code == missing else found
+                column = self.columns.column(name)
+                values = literals(dict(codes).get(code, ()), source_type(self.columns.schema, name))
+                found = column.in_(values) if values else sa.false()
+                return sa.or_(found, column.is_(None)) if code == missing else found
             case Banded(number=number, bands=bands, missing=missing):
                 shifted = self._shifted(number)
                 # floor(y) >= bound is y >= bound for a whole bound
@@ -91,10 +82,10 @@ class Expressions:
         return scaled * real(10.0**number.decimals) + real(0.5)
 
     def _number(self, name: str) -> Sql:
-        type_ = source_type(self._relation.schema, name)
+        type_ = source_type(self.columns.schema, name)
         if not is_number(type_):
             return sa.cast(sa.null(), sa.Double)
-        number = sa.cast(self.table.c[name], sa.Double)
+        number = sa.cast(self.columns.column(name), sa.Double)
         if pa.types.is_integer(type_):
             return number
         return sa.case((number.between(real(-_SAFE_REAL), real(_SAFE_REAL)), number), else_=None)
@@ -106,7 +97,7 @@ class Expressions:
                 names: tuple[str, ...] = (name,)
             case FixedPoint(columns=columns) | Banded(number=FixedPoint(columns=columns)):
                 names = columns
-        return sa.or_(*(self.table.c[name].is_(None) for name in names))
+        return sa.or_(*(self.columns.column(name).is_(None) for name in names))
 
 
 def exact(value: Sql) -> Sql:

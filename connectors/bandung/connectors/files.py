@@ -16,6 +16,7 @@ from bandung.connectors.base import (
     CellQuery,
     ContributionQuery,
     HistogramQuery,
+    Join,
     OptionError,
     Profile,
     RowQuery,
@@ -33,14 +34,14 @@ _SUFFIXES = {
 }
 _CSV_OPTIONS = frozenset({"delimiter", "quote", "header", "names", "skip_lines", "null", "text"})
 _KNOWN = _CSV_OPTIONS | {"format", "memory_mb", "threads"}
-_RELATION = "relation"
 _CSV_TYPES = ("BIGINT", "DOUBLE", "VARCHAR")
 
 
 class FilesConnector:
     """Files of one directory; a relation is a file, or a pattern such as `census-*.parquet`.
 
-    Nothing but the relation's own files can be read, and no configuration changed, by any statement.
+    Nothing but the files of the relation and of what is joined to it can be read, and no configuration changed, by
+    any statement.
     """
 
     def __init__(self, options: Options, base: Path) -> None:
@@ -53,7 +54,8 @@ class FilesConnector:
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         }
-        self._opened: dict[str, Embedded] = {}
+        self._scans: dict[str, str] = {}
+        self._opened: dict[tuple[str, tuple[Join, ...]], Embedded] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -73,23 +75,23 @@ class FilesConnector:
 
     def profile(self, view: View, nesting: tuple[tuple[str, str], ...], stop: Stop) -> Profile:
         """Verify a declaration; see `Connector.profile`."""
-        return self._file(view.relation).profile(view, nesting, stop)
+        return self._file(view.relation, view.joins).profile(view, nesting, stop)
 
     def cells(self, query: CellQuery, stop: Stop) -> pa.Table:
         """Aggregate into cells; see `CellQuery`."""
-        return self._file(query.view.relation).cells(query, stop)
+        return self._file(query.view.relation, query.view.joins).cells(query, stop)
 
     def contributions(self, query: ContributionQuery, stop: Stop) -> pa.Table:
         """Count units and find the largest contributions; see `ContributionQuery`."""
-        return self._file(query.view.relation).contributions(query, stop)
+        return self._file(query.view.relation, query.view.joins).contributions(query, stop)
 
     def histogram(self, query: HistogramQuery, stop: Stop) -> pa.Table:
         """Count values in bins; see `HistogramQuery`."""
-        return self._file(query.view.relation).histogram(query, stop)
+        return self._file(query.view.relation, query.view.joins).histogram(query, stop)
 
     def rows(self, query: RowQuery, stop: Stop) -> pa.RecordBatchReader:
         """Stream rows; row numbers follow the order of the file. See `RowQuery`."""
-        return self._file(query.view.relation).rows(query, stop)
+        return self._file(query.view.relation, query.view.joins).rows(query, stop)
 
     def write_keys(self, view: View, table: str, keys: pa.RecordBatchReader, stop: Stop) -> None:
         """Refuse: files are never written."""
@@ -102,27 +104,36 @@ class FilesConnector:
                 opened.close()
             self._opened.clear()
 
-    def _file(self, relation: str) -> Embedded:
+    def _file(self, relation: str, joins: tuple[Join, ...] = ()) -> Embedded:
         with self._lock:
-            if relation not in self._opened:
-                self._opened[relation] = self._open(relation)
-            return self._opened[relation]
+            if (relation, joins) not in self._opened:
+                self._opened[relation, joins] = self._open(relation, joins)
+            return self._opened[relation, joins]
 
-    def _open(self, relation: str) -> Embedded:
-        paths = self._paths(relation)
-        format_ = _format(self._options.text("format"), paths[0])
+    def _open(self, relation: str, joins: tuple[Join, ...]) -> Embedded:
+        named = dict.fromkeys([relation, *(join.relation for join in joins)])
+        paths = {name: self._paths(name) for name in named}
+        formats = {name: _format(self._options.text("format"), found[0]) for name, found in paths.items()}
+        tables = {name: f"relation{number}" for number, name in enumerate(named)}
+        registered: dict[str, object] = {}
         try:
-            if format_ == "arrow":
-                data = ds.dataset([str(path) for path in paths], format="ipc")
-                return Embedded(self._database([]), _RELATION, {_RELATION: data})
-            database = self._database(paths)
-            _create_view(database, self._scan(database, paths, format_))
+            database = self._database([path for name in named if formats[name] != "arrow" for path in paths[name]])
+            for name, table in tables.items():
+                if formats[name] == "arrow":
+                    registered[table] = ds.dataset([str(path) for path in paths[name]], format="ipc")
+                    continue
+                if name not in self._scans:
+                    self._scans[name] = self._scan(database, paths[name], formats[name])
+                _create_view(database, table, self._scans[name])
             database.execute("SET lock_configuration=true")
-            return Embedded(database, _RELATION)
+            placed = [(join, tables[join.relation]) for join in joins]
+            return Embedded(database, tables[relation], registered, joins=placed)
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise SourceError(str(error)) from error
 
     def _paths(self, relation: str) -> list[Path]:
+        if Path(relation).is_absolute() or ".." in Path(relation).parts:
+            raise OptionError(f"files: {relation} is not below the declaration's directory")
         paths = sorted(self._base.glob(relation)) if "*" in relation else [self._base / relation]
         if not paths or not all(path.is_file() for path in paths):
             raise SourceError(f"there is no file {relation} in {self._base}")
@@ -132,8 +143,6 @@ class FilesConnector:
         database = duckdb.connect(config=self._config)
         database.execute(f"SET allowed_paths={_listed([str(path) for path in paths])}")
         database.execute("SET enable_external_access=false")
-        if not paths:
-            database.execute("SET lock_configuration=true")
         return database
 
     def _scan(self, database: duckdb.DuckDBPyConnection, paths: list[Path], format_: str) -> str:
@@ -172,8 +181,8 @@ def _csv_options(options: Options) -> list[str]:
     return [*settings, f"names={_listed(names)}"] if names else settings
 
 
-def _create_view(database: duckdb.DuckDBPyConnection, scan: str) -> None:
-    database.execute(f"CREATE VIEW {_RELATION} AS SELECT * FROM {scan}")  # noqa: S608
+def _create_view(database: duckdb.DuckDBPyConnection, name: str, scan: str) -> None:
+    database.execute(f"CREATE VIEW {name} AS SELECT * FROM {scan}")  # noqa: S608
 
 
 def _listed(values: tuple[str, ...] | list[str]) -> str:

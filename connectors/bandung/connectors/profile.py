@@ -7,18 +7,21 @@ from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
+from sqlalchemy.sql.selectable import FromClause
 
 from bandung.connectors.base import (
     Banded,
     Column,
     ColumnProfile,
     FixedPoint,
+    JoinProfile,
     KeyColumn,
     KeyProfile,
     Profile,
     Recode,
     View,
 )
+from bandung.connectors.columns import Columns, Lookup
 from bandung.connectors.schemas import source_type
 from bandung.connectors.sql import Emitter, Statement
 
@@ -30,7 +33,7 @@ def profile(view: View, nesting: Sequence[tuple[str, str]], source: pa.Schema, e
     """Return the verified facts of a view.
 
     Args:
-        source: plain column types of the relation.
+        source: plain column types of the relation, and of what is joined.
     """
     names = [name for name, _ in view.columns]
     numbers = [name for name in names if _is_number(view, name, source)]
@@ -58,6 +61,7 @@ def profile(view: View, nesting: Sequence[tuple[str, str]], source: pa.Schema, e
         nesting={pair: _nesting(view, pair, emitter, run) for pair in nesting},
         key=_keys(view, emitter, run) if isinstance(view.key, KeyColumn) else None,
         units_over=units_over,
+        joins=_joins(emitter.columns, run),
     )
 
 
@@ -125,6 +129,28 @@ def _nesting(view: View, pair: tuple[str, str], emitter: Emitter, run: Run) -> d
     return {child: frozenset(found) for child, found in parents.items()}
 
 
+def _joins(columns: Columns, run: Run) -> dict[str, JoinProfile]:
+    return {
+        name: JoinProfile(_number(run, _repeated(lookup)), _number(run, _unmatched(columns.source, lookup)))
+        for name, lookup in columns.lookups.items()
+    }
+
+
+def _repeated(lookup: Lookup) -> Statement:
+    whole = (key.is_not(None) for key in lookup.keys)
+    keys = sa.select(*lookup.keys).where(lookup.rows.c.copies > 1, *whole).distinct().subquery("repeated")
+    return sa.select(sa.func.count()).select_from(keys)
+
+
+def _unmatched(source: FromClause, lookup: Lookup) -> Statement:
+    return sa.select(sa.func.count()).select_from(source).where(lookup.rows.c.copies.is_(None))
+
+
+def _number(run: Run, statement: Statement) -> int:
+    ((count,),) = run(statement)
+    return int(count)
+
+
 def _keys(view: View, emitter: Emitter, run: Run) -> KeyProfile:
     frame = emitter.frame(view, (), unit=view.unit is not None, key=True)
     ((missing,),) = run(sa.select(_count(frame.c.key.is_(None))).select_from(frame))
@@ -134,8 +160,7 @@ def _keys(view: View, emitter: Emitter, run: Run) -> KeyProfile:
 
     def repeated(column: sa.ColumnElement[Any]) -> int:
         several = sa.select(column).group_by(column).having(sa.func.count() > 1).subquery("several")
-        ((count,),) = run(sa.select(sa.func.count()).select_from(several))
-        return int(count)
+        return _number(run, sa.select(sa.func.count()).select_from(several))
 
     return KeyProfile(int(missing or 0), repeated(pairs.c.unit), repeated(pairs.c.key))
 

@@ -21,6 +21,8 @@ from bandung.connectors.base import (
     Expression,
     FixedPoint,
     HistogramQuery,
+    Join,
+    JoinProfile,
     KeyColumn,
     KeyProfile,
     Profile,
@@ -28,7 +30,7 @@ from bandung.connectors.base import (
     RowQuery,
     View,
 )
-from bandung.connectors.schemas import cell_schema, contribution_schema, histogram_schema, row_schema
+from bandung.connectors.schemas import cell_schema, contribution_schema, histogram_schema, joined_schema, row_schema
 
 Row = Mapping[str, Any]
 
@@ -55,6 +57,23 @@ def _fixed_point(number: FixedPoint, values: Sequence[Any]) -> int | None:
     for part in values[1:]:
         total += float(part)
     return math.floor((total * number.scale + number.offset) * 10.0**number.decimals + 0.5)
+
+
+def joined(rows: pa.Table, join: Join, other: pa.Table) -> tuple[pa.Table, JoinProfile]:
+    """Return source rows with a joined relation beside them, over which all else is computed; and what is counted."""
+    members = other.to_pylist()
+    keys = [tuple(row[column] for _, column in join.on) for row in members]
+    found: list[dict[str, Any]] = []
+    unmatched = 0
+    for row in rows.to_pylist():
+        key = tuple(row[before] for before, _ in join.on)
+        partners = [] if None in key else [partner for held, partner in zip(keys, members, strict=True) if held == key]
+        beside = partners[0] if len(partners) == 1 else {}
+        unmatched += not beside
+        found.append({**row, **{f"{join.name}.{column}": beside.get(column) for column in other.schema.names}})
+    repeated = {key for key in keys if keys.count(key) > 1 and None not in key}
+    table = pa.Table.from_pylist(found, schema=joined_schema(rows.schema, join, other.schema))
+    return table, JoinProfile(len(repeated), unmatched)
 
 
 def cells(query: CellQuery, rows: pa.Table) -> pa.Table:

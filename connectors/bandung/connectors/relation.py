@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from bandung.connectors.base import Banded, CellQuery, Column, ContributionQuery, Expression, FixedPoint, Recode
+from bandung.connectors.base import (
+    Banded,
+    CellQuery,
+    Column,
+    ContributionQuery,
+    Expression,
+    FixedPoint,
+    Join,
+    Recode,
+    SourceError,
+)
+from bandung.connectors.schemas import joined_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,14 +26,15 @@ class Relation:
     """A relation as the engine knows it.
 
     Attributes:
-        schema: plain column types (see `literals.plain`).
-        as_text: columns of other types, offered in the source's own text form.
+        schema: plain column types (see `literals.plain`), of joined columns too.
+        as_text: the relation's own columns of other types, offered in the source's own text form.
         namespace: database schema of the relation, if it is not the default one.
         key_namespace: database schema of the record-key table.
         top_lists: the engine has DuckDB's `max(x, n)`, the n largest values as a list, and joins VALUES; both are
             many times faster there than windows and long lists of conditions.
         verified: the rows are a copy that nobody changes, of which publication verified `View.unit_rows_max`.
         finest: the copy's rows added up by all of its dimensions, if it stores that.
+        joins: what is joined to its rows; see `joined`.
     """
 
     name: str
@@ -32,6 +45,31 @@ class Relation:
     top_lists: bool = False
     verified: bool = False
     finest: Finest | None = None
+    joins: tuple[tuple[Join, Relation], ...] = ()
+
+
+def joined(relation: Relation, joins: Iterable[tuple[Join, Relation]]) -> Relation:
+    """Return the relation with others joined to it, one after the other.
+
+    Raises:
+        SourceError: a key's columns are not there, or are not both whole numbers or both texts.
+    """
+    for join, other in joins:
+        if not all(_comparable(relation.schema, before, other.schema, column) for before, column in join.on):
+            raise SourceError(f"{relation.name} and {other.name} cannot be joined as {join.name}")
+        relation = replace(
+            relation,
+            schema=joined_schema(relation.schema, join, other.schema),
+            joins=(*relation.joins, (join, other)),
+        )
+    return relation
+
+
+def _comparable(schema: pa.Schema, before: str, other: pa.Schema, column: str) -> bool:
+    if schema.get_field_index(before) < 0 or other.get_field_index(column) < 0:
+        return False
+    types = {schema.field(before).type, other.field(column).type}
+    return types in ({pa.int64()}, {pa.string()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from bandung.connectors.base import (
     ContributionQuery,
     FixedPoint,
     HistogramQuery,
+    Join,
     KeyTable,
     Measure,
     Recode,
@@ -59,6 +60,15 @@ def row_schema(query: RowQuery, source: pa.Schema) -> pa.Schema:
         fields.append(pa.field("record_key", pa.int64()))
     fields += [pa.field(name, _value_type(query.view, name, source)) for name in query.columns]
     return pa.schema(fields)
+
+
+def joined_schema(schema: pa.Schema, join: Join, other: pa.Schema) -> pa.Schema:
+    """Return the columns there are once another relation is joined; see `Join` for their names."""
+    fields = {field.name: field for field in schema}
+    for field in other:
+        name = f"{join.name}.{field.name}"
+        fields[name] = field.with_name(name)
+    return pa.schema(fields.values())
 
 
 def unit_type(view: View, source: pa.Schema) -> pa.DataType:

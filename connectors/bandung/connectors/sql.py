@@ -26,7 +26,8 @@ from bandung.connectors.base import (
     RowQuery,
     View,
 )
-from bandung.connectors.expressions import Expressions, Sql, clamped, exact, integer
+from bandung.connectors.columns import Columns, Sql
+from bandung.connectors.expressions import Expressions, clamped, exact, integer
 from bandung.connectors.relation import Relation, column_of
 
 Statement = sa.Select[*tuple[Any, ...]]
@@ -36,12 +37,16 @@ CELLS_LISTED_MAX = 2_000
 
 
 class Emitter:
-    """Writes the statements for views over one relation."""
+    """Writes the statements for views over one relation, with what is joined to it.
+
+    Attributes:
+        columns: of the relation.
+    """
 
     def __init__(self, relation: Relation) -> None:
         self._relation = relation
-        self._of = Expressions(relation)
-        self._table = self._of.table
+        self.columns = Columns(relation)
+        self._of = Expressions(self.columns)
         self._finest = None if relation.finest is None else Emitter(relation.finest.relation)
 
     def cells(self, query: CellQuery) -> Statement:
@@ -68,9 +73,9 @@ class Emitter:
             name = column_of(view.expression(measure.name))
             stored += [f"{name}.{part}" for part in _parts(measure)]
         # Only what is asked for: a table of a dozen measures has sixty columns, and naming them all takes milliseconds.
-        parts: list[Sql] = [self._table.c[name] for name in stored]
+        parts: list[Sql] = [self.columns.column(name) for name in stored]
         conditions = [self._of.holds(view.expression(condition.column), condition) for condition in query.where]
-        source: FromClause = self._table
+        source = self.columns.source
         if not all(isinstance(expression, Column) for expression in coded):
             # An expression with literals of its own is computed once, so that selecting and grouping mean the same.
             named = [value.label(f"v{i}") for i, value in enumerate([*groups, *parts])]
@@ -142,34 +147,28 @@ class Emitter:
             key: with the record key as `key`.
             gaps: with `n0`, `n1`, …: 1 where a source value of the column is NULL, else 0.
         """
-        source, keys = self._source(view, key=key)
+        numbered = unit and view.unit is None
+        of = Expressions(Columns(self._relation, numbered=True)) if numbered else self._of
+        source = of.columns.source
         expressions = [view.expression(name) for name in names]
-        columns: list[Sql] = [self._of.value(e).label(f"v{i}") for i, e in enumerate(expressions)]
+        columns: list[Sql] = [of.value(e).label(f"v{i}") for i, e in enumerate(expressions)]
         if gaps:
-            columns += [sa.case((self._of.any_null(e), 1), else_=0).label(f"n{i}") for i, e in enumerate(expressions)]
+            columns += [sa.case((of.any_null(e), 1), else_=0).label(f"n{i}") for i, e in enumerate(expressions)]
         if unit:
-            columns.append(self._unit(view).label("unit"))
-        columns += keys
-        conditions = [self._of.holds(view.expression(condition.column), condition) for condition in where]
+            columns.append(_unit(view, of.columns).label("unit"))
+        match view.key if key else None:
+            case KeyColumn(name=name):
+                columns.append(of.columns.column(name).label("key"))
+            case KeyTable(table=table):
+                keys = key_table(table, self._relation.key_namespace)
+                source = source.outerjoin(keys, keys.c.unit == _unit(view, of.columns))
+                columns.append(keys.c.record_key.label("key"))
+            case None:
+                pass
+        conditions = [of.holds(view.expression(condition.column), condition) for condition in where]
         # A statement needs a column, even where only rows are counted.
         columns = columns or [sa.literal(1, sa.Integer).label("one")]
         return sa.select(*columns).select_from(source).where(*conditions).subquery("frame")
-
-    def _source(self, view: View, *, key: bool) -> tuple[FromClause, list[Sql]]:
-        match view.key if key else None:
-            case KeyColumn(name=name):
-                return self._table, [self._table.c[name].label("key")]
-            case KeyTable(table=table):
-                keys = key_table(table, self._relation.key_namespace)
-                joined = self._table.outerjoin(keys, keys.c.unit == self._unit(view))
-                return joined, [keys.c.record_key.label("key")]
-            case None:
-                return self._table, []
-
-    def _unit(self, view: View) -> Sql:
-        if view.unit is None:
-            return sa.cast(sa.func.row_number().over() - 1, sa.BigInteger)
-        return self._of.column(view.unit)
 
     def _measure_columns(self, frame: Subquery, measure: Measure, value: Sql, view: View) -> list[Sql]:
         if measure.bounds is not None:
@@ -232,6 +231,10 @@ class Emitter:
         # One pass over all rows costs DuckDB less than to look up each row's cell, but grouping by unit costs more.
         few = not whole and groups and query.cells and len(query.cells) <= CELLS_LISTED_MAX
         return (_joined(frame, groups, query.cells or ()) if few else frame), []
+
+
+def _unit(view: View, columns: Columns) -> Sql:
+    return columns.row if view.unit is None else columns.column(view.unit)
 
 
 def _parts(measure: Measure) -> list[str]:

@@ -31,7 +31,7 @@ from bandung.connectors.braking import braked
 from bandung.connectors.embedded import only_cells
 from bandung.connectors.options import Options
 from bandung.connectors.profile import profile
-from bandung.connectors.relation import Relation
+from bandung.connectors.relation import Relation, joined
 from bandung.connectors.schemas import cell_schema, conform, contribution_schema, histogram_schema, row_schema
 from bandung.connectors.sql import Emitter, Statement
 
@@ -89,7 +89,7 @@ class SqlAlchemyConnector:
 
     def profile(self, view: View, nesting: tuple[tuple[str, str], ...], stop: Stop) -> Profile:
         """Verify a declaration, in one transaction; see `Connector.profile`."""
-        relation = self._relation(view.relation)
+        relation = self._joined(view)
         with self._reading(stop) as connection:
 
             def run(statement: Statement) -> Sequence[Sequence[Any]]:
@@ -99,25 +99,25 @@ class SqlAlchemyConnector:
 
     def cells(self, query: CellQuery, stop: Stop) -> pa.Table:
         """Aggregate into cells; see `CellQuery`."""
-        statement = Emitter(self._relation(query.view.relation)).cells(query)
+        statement = Emitter(self._joined(query.view)).cells(query)
         schema = cell_schema(query)
         return conform(self._table(statement, schema, stop), schema, (*query.group_by, "key"))
 
     def contributions(self, query: ContributionQuery, stop: Stop) -> pa.Table:
         """Count units and find the largest contributions; see `ContributionQuery`."""
-        statement = Emitter(self._relation(query.view.relation)).contributions(query)
+        statement = Emitter(self._joined(query.view)).contributions(query)
         schema = contribution_schema(query)
         return only_cells(conform(self._table(statement, schema, stop), schema, query.group_by), query)
 
     def histogram(self, query: HistogramQuery, stop: Stop) -> pa.Table:
         """Count values in bins; see `HistogramQuery`."""
-        statement = Emitter(self._relation(query.view.relation)).histogram(query)
+        statement = Emitter(self._joined(query.view)).histogram(query)
         schema = histogram_schema(query)
         return conform(self._table(statement, schema, stop), schema, query.group_by)
 
     def rows(self, query: RowQuery, stop: Stop) -> pa.RecordBatchReader:
         """Stream rows from a server-side cursor; see `RowQuery`."""
-        relation = self._relation(query.view.relation)
+        relation = self._joined(query.view)
         schema = row_schema(query, relation.schema)
         statement = Emitter(relation).rows(query)
         return pa.RecordBatchReader.from_batches(schema, self._stream(statement, schema, stop))
@@ -141,6 +141,9 @@ class SqlAlchemyConnector:
                 with self._errors(Stop()):
                     self._relations[name] = self._reflect(name)
             return self._relations[name]
+
+    def _joined(self, view: View) -> Relation:
+        return joined(self._relation(view.relation), [(join, self._relation(join.relation)) for join in view.joins])
 
     def _reflect(self, name: str) -> Relation:
         found = sa.inspect(self._engine).get_columns(name, schema=self._namespace)
