@@ -55,6 +55,7 @@ class SqlAlchemyConnector:
         self._key_namespace = key_namespace
         self._relations: dict[str, Relation] = {}
         self._lock = threading.Lock()
+        self._closed = False
 
     @classmethod
     def open(cls, options: Mapping[str, str], base: Path, environment: Mapping[str, str]) -> SqlAlchemyConnector:
@@ -132,7 +133,8 @@ class SqlAlchemyConnector:
                 _replace_keys(connection, table, self._key_namespace, keys)
 
     def close(self) -> None:
-        """Close the pool of connections."""
+        """Close the pool of connections; one that is still read from is closed when its reader is dropped."""
+        self._closed = True
         self._engine.dispose()
 
     def _relation(self, name: str) -> Relation:
@@ -168,8 +170,8 @@ class SqlAlchemyConnector:
                 with braked(stop, _canceller(connection)):
                     yield connection
             finally:
-                if stop.stopped:
-                    # A late cancellation must not reach the connection's next borrower.
+                if stop.stopped or self._closed:
+                    # A late cancellation must not reach the next borrower; after `close` there will be none.
                     connection.invalidate()
 
     @contextmanager
