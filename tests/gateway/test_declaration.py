@@ -17,6 +17,7 @@ from bandung.gateway.domain.declaration_form import (
     CodeEntry,
     DatasetSection,
     DimensionForm,
+    JoinForm,
     MeasureForm,
     PrivacySection,
     SourceSection,
@@ -294,6 +295,7 @@ def test_training_is_forbidden_unless_it_is_allowed():
     [
         DatasetSection,
         SourceSection,
+        JoinForm,
         UnitSection,
         CodeEntry,
         DimensionForm,

@@ -8,7 +8,7 @@ from enum import Enum
 from posixpath import join, normpath
 from typing import TypeVar
 
-from bandung.connectors.base import Banded, Column, Expression, FixedPoint, Recode, View
+from bandung.connectors.base import Banded, Column, Expression, FixedPoint, Join, Recode, View
 from bandung.gateway.domain.policy import CellRules, Policy, TrainingRules
 
 _Policy = TypeVar("_Policy", bound=Policy | CellRules)
@@ -118,24 +118,26 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the rows are: a registered connector, its options, and the relation."""
+    """Where the rows are: a registered connector, its options, the relation, and what is joined to its rows."""
 
     connector: str
     options: Mapping[str, str]
     relation: str
+    joins: tuple[Join, ...] = ()
 
     def same_rows(self, other: Source) -> bool:
-        """Tell whether both name one relation; where the declaration stands matters to files alone."""
-        return self._place() == other._place()
+        """Tell whether a relation is read by both; where the declaration stands matters to files alone.
 
-    def _place(self) -> tuple[str, dict[str, str], str]:
+        What is joined counts: its rows are told of beside whatever they are joined to.
+        """
+        return any(place in other._places() for place in self._places())
+
+    def _places(self) -> list[tuple[str, dict[str, str], str]]:
         options = dict(self.options)
-        base = options.pop("base", "")
-        return (
-            self.connector,
-            options,
-            normpath(join(base, self.relation) if self.connector == "files" else self.relation),
-        )
+        declared = options.pop("base", "")
+        base = declared if self.connector == "files" else ""
+        relations = (self.relation, *(joined.relation for joined in self.joins))
+        return [(self.connector, options, normpath(join(base, relation))) for relation in relations]
 
 
 class Mode(Enum):
@@ -239,7 +241,13 @@ class Dataset:
     def source_view(self) -> View:
         """The declared columns over the source relation, without a record key."""
         columns: list[tuple[str, Expression]] = [(column.name, column.expression) for column in self.columns]
-        return View(self.source.relation, tuple(columns), self.unit_column, unit_rows_max=self.unit_rows_max)
+        return View(
+            self.source.relation,
+            tuple(columns),
+            self.unit_column,
+            unit_rows_max=self.unit_rows_max,
+            joins=self.source.joins,
+        )
 
     def snapshot_view(self, relation: str) -> View:
         """The declared columns over the gateway's own copy, where they stand already computed."""

@@ -85,7 +85,7 @@ def parse_declaration(document: Mapping[str, object], base: str) -> Dataset:
         licence=about.licence,
         country=about.country,
         period=about.period,
-        source=Source(source.connector, options, source.relation),
+        source=Source(source.connector, options, source.relation, source.joins),
         mode=Mode(about.mode),
         unit_name=unit.name,
         unit_column=unit.column,

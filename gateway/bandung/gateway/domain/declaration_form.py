@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from bandung.connectors.base import Join
 from bandung.gateway.domain.ons import OnsNoise, parse_ptable
 from bandung.gateway.domain.plan import Statistic
 from bandung.gateway.domain.policy import (
@@ -48,6 +49,14 @@ class DatasetSection(Section):
     mode: Literal["snapshot", "live"] = "snapshot"
 
 
+class JoinForm(Section):
+    """`[[source.join]]`: another relation of the source, of which each row has at most one row beside it."""
+
+    relation: Text
+    name: Name
+    on: Annotated[dict[SourceColumn, SourceColumn], Field(min_length=1, max_length=10)]
+
+
 class SourceSection(BaseModel):
     """`[source]`: where the rows are; every other key is an option of the connector."""
 
@@ -55,6 +64,18 @@ class SourceSection(BaseModel):
 
     connector: Text
     relation: Text
+    join: Annotated[tuple[JoinForm, ...], Field(max_length=20)] = ()
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> SourceSection:
+        if len({join.name for join in self.join}) < len(self.join):
+            raise ValueError("two joins have the same name")
+        return self
+
+    @property
+    def joins(self) -> tuple[Join, ...]:
+        """The joins in their order."""
+        return tuple(Join(join.relation, join.name, tuple(join.on.items())) for join in self.join)
 
 
 class UnitSection(Section):

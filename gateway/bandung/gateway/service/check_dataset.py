@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from bandung.connectors.base import (
     Column,
     Connector,
     FixedPoint,
+    Join,
     KeyColumn,
+    OptionError,
     Profile,
     Recode,
     SourceError,
@@ -21,12 +24,14 @@ from bandung.connectors.base import (
     View,
 )
 from bandung.connectors.literals import is_number, literal
+from bandung.connectors.schemas import joined_schema
 from bandung.gateway.domain.dataset import ColumnRole, Dataset, Dimension, Measure, Mode
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.policy import TableBuilder
 
 if TYPE_CHECKING:
     from bandung.connectors.base import Stop
+    from bandung.gateway.domain.dataset import Source
     from bandung.gateway.service.ports import Connectors
 
 
@@ -47,10 +52,10 @@ class Violation:
     """One way in which the data do not hold what the declaration says.
 
     Attributes:
-        column: declared column, or the section that is concerned (`unit`, `source`).
+        column: declared column, or what else is concerned (`unit`, `source`, `join <name>`).
         rule: short, stable name of the rule.
-        count: rows (codes for `nesting` and `parent`, units or keys for `key`) that break it; 0 where nothing is
-            counted.
+        count: rows (codes for `nesting` and `parent`, units or keys for `key`, columns for `name taken`) that break
+            it; 0 where nothing is counted.
         remedy: what to do.
     """
 
@@ -82,15 +87,21 @@ def check_dataset(dataset: Dataset, connectors: Connectors, stop: Stop) -> Check
         Refusal: SOURCE_UNAVAILABLE if the source cannot be read, CANCELLED if `stop` was set, BAD_DECLARATION
             for wrong connector options.
     """
-    connector = connectors.open(dataset.source)
-    try:
+    with closing(connectors.open(dataset.source)) as connector, refusing():
         return check_source(dataset, connector, stop)
+
+
+@contextmanager
+def refusing() -> Generator[None]:
+    """Tell a source's failures, wrong options, and the end of patience, as refusals."""
+    try:
+        yield
     except Stopped as error:
         raise Refusal(ErrorKind.CANCELLED) from error
+    except OptionError as error:
+        raise Refusal(ErrorKind.BAD_DECLARATION, f"source: {error}.") from error
     except SourceError as error:
         raise Refusal(ErrorKind.SOURCE_UNAVAILABLE, private=str(error)) from error
-    finally:
-        connector.close()
 
 
 def check_source(dataset: Dataset, connector: Connector, stop: Stop) -> CheckReport:
@@ -98,10 +109,12 @@ def check_source(dataset: Dataset, connector: Connector, stop: Stop) -> CheckRep
 
     Raises:
         SourceError: the source failed.
+        OptionError: the connector's options do not fit the source.
         Stopped: `stop` was set.
     """
-    types = {field.name: field.type for field in connector.schema(dataset.source.relation)}
-    structural = (*_columns(dataset, types), *_live(dataset, connector))
+    schema, unfit = _joined(dataset.source, connector)
+    types = {field.name: field.type for field in schema}
+    structural = (*unfit, *_columns(dataset, types), *_live(dataset, connector))
     if any(violation.rule in {"no such column", "type"} for violation in structural):
         return CheckReport(structural, (), None)
     profile = connector.profile(_probe(dataset), nesting_pairs(dataset), stop)
@@ -112,6 +125,7 @@ def violations(dataset: Dataset, profile: Profile) -> tuple[Violation, ...]:
     """Return how verified facts break a declaration; the same judgement over a source and over its copy."""
     return (
         *_row_violations(dataset, profile),
+        *_join_violations(profile),
         *_column_violations(dataset, profile),
         *_nesting_violations(dataset, profile),
     )
@@ -143,6 +157,31 @@ def _bounds(measure: Measure) -> tuple[int, int]:
     """Return the declared range in units of 10^-decimals: lower bound inclusive, upper exclusive."""
     least, greatest = measure.range_steps
     return least, greatest + 1
+
+
+def _joined(source: Source, connector: Connector) -> tuple[pa.Schema, tuple[Violation, ...]]:
+    """Return the columns that there are once everything is joined, and what keeps it from being joined."""
+    schema = connector.schema(source.relation)
+    unfit: list[Violation] = []
+    for join in source.joins:
+        other = connector.schema(join.relation)
+        unfit += _unfit(join, schema, other)
+        schema = joined_schema(schema, join, other)
+    return schema, tuple(unfit)
+
+
+def _unfit(join: Join, schema: pa.Schema, other: pa.Schema) -> Iterator[Violation]:
+    section = f"join {join.name}"
+    if taken := sum(name.startswith(f"{join.name}.") for name in schema.names):
+        yield Violation(
+            section, "name taken", taken, "The relation has columns of such a name; name the join otherwise."
+        )
+    if not all(before in schema.names and column in other.names for before, column in join.on):
+        yield _no_such_column(section)
+        return
+    types = [{schema.field(before).type, other.field(column).type} for before, column in join.on]
+    if not all(len(both) == 1 and _can_identify(*both) for both in types):
+        yield Violation(section, "type", 0, "Columns that are joined must both be whole numbers, or both texts.")
 
 
 def _columns(dataset: Dataset, types: Mapping[str, pa.DataType]) -> Iterator[Violation]:
@@ -222,6 +261,13 @@ def _row_violations(dataset: Dataset, profile: Profile) -> Iterator[Violation]:
             yield Violation("unit", "key shared", profile.key.keys_shared, "No two units may have the same key.")
 
 
+def _join_violations(profile: Profile) -> Iterator[Violation]:
+    for name, found in profile.joins.items():
+        if found.keys_repeated:
+            remedy = "Each key must stand in one row of the joined relation; correct it, or join on more columns."
+            yield Violation(f"join {name}", "key repeated", found.keys_repeated, remedy)
+
+
 def _keys_may_be_shared(dataset: Dataset) -> bool:
     """There are only 256 different keys where noise is by a table in ONS's form."""
     return isinstance(dataset.policy, TableBuilder) and dataset.policy.ons is not None
@@ -270,6 +316,9 @@ def _notes(dataset: Dataset, profile: Profile) -> tuple[str, ...]:
     ]
     if isinstance(dataset.policy, TableBuilder) and profile.units < dataset.policy.min_units:
         notes.append("There are fewer units than the policy's min_units: no cell could be released.")
+    for name, found in profile.joins.items():
+        if found.unmatched:
+            notes.append(f"join {name}: {found.unmatched} rows have no match; what is joined is missing there.")
     for dimension in dataset.dimensions:
         unused = len(dimension.codes) - len(profile.columns[dimension.name].codes_used)
         if unused:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
-from bandung.connectors.base import KeyColumn, KeyTable, Profile, RowQuery, SourceError, Stopped, View
+from bandung.connectors.base import KeyColumn, KeyTable, Profile, RowQuery, View
 from bandung.gateway.disclosure.keys import record_keys
 from bandung.gateway.domain.dataset import Dataset, Epoch, Facts, MeasureFacts, Mode
 from bandung.gateway.domain.errors import ErrorKind, Refusal
@@ -22,6 +22,7 @@ from bandung.gateway.service.check_dataset import (
     Violation,
     check_source,
     nesting_pairs,
+    refusing,
     source_view,
     violations,
 )
@@ -86,7 +87,7 @@ class PublishDataset:
         connector = self.connectors.open(dataset.source)
         try:
             number = self.catalogue.next_number(dataset.name)
-            with _refusing():
+            with refusing():
                 view, profile = self._prepare(dataset, number, connector, stop, progress)
         finally:
             connector.close()
@@ -97,7 +98,7 @@ class PublishDataset:
         # The solver is loaded by those alone who publish tables.
         from bandung.gateway.service.protect_tables import protect_tables
 
-        with _refusing(), closing(self.snapshots.open(epoch.dataset.name, epoch.number)) as copy:
+        with refusing(), closing(self.snapshots.open(epoch.dataset.name, epoch.number)) as copy:
             return protect_tables(epoch, copy, self.suppressor, stop, progress)
 
     def _refuse_mixed(self, dataset: Dataset) -> None:
@@ -159,17 +160,6 @@ class PublishDataset:
             for batch in _counted(rows, advance)
         )
         return pa.RecordBatchReader.from_batches(schema, batches)
-
-
-@contextmanager
-def _refusing() -> Generator[None]:
-    """Tell a source's failures, and the end of patience, as refusals."""
-    try:
-        yield
-    except Stopped as error:
-        raise Refusal(ErrorKind.CANCELLED) from error
-    except SourceError as error:
-        raise Refusal(ErrorKind.SOURCE_UNAVAILABLE, private=str(error)) from error
 
 
 def _counted(rows: pa.RecordBatchReader, advance: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
