@@ -130,7 +130,7 @@ def _execution(desk: nodes.Desk, sql: str) -> Callable[[], object]:
 
     def execute() -> object:
         cells = source.cells(source_query(checked, epoch), Stop())
-        closer_look = uncertified(checked, epoch, cells)
+        closer_look = uncertified(checked, epoch, cells, desk.dataset_key)
         contributions = source.contributions(closer_look, Stop()) if closer_look else None
         return protect(checked, epoch, Raw(cells, contributions), desk.dataset_key)
 
@@ -144,7 +144,7 @@ def _steps(desk: nodes.Desk, sql: str) -> Mapping[str, Callable[[], object]]:
     checked = check(plan, epoch)
     source = desk.epochs.open(epoch)
     cells = source.cells(source_query(checked, epoch), Stop())
-    closer_look = uncertified(checked, epoch, cells)
+    closer_look = uncertified(checked, epoch, cells, desk.dataset_key)
 
     def look() -> pa.Table | None:
         return source.contributions(closer_look, Stop()) if closer_look else None
@@ -152,7 +152,7 @@ def _steps(desk: nodes.Desk, sql: str) -> Mapping[str, Callable[[], object]]:
     found = look()
     return {
         "cells": lambda: source.cells(source_query(checked, epoch), Stop()),
-        "certify": lambda: uncertified(checked, epoch, cells),
+        "certify": lambda: uncertified(checked, epoch, cells, desk.dataset_key),
         "closer look": look,
         "protect": lambda: protect(checked, epoch, Raw(cells, found), desk.dataset_key),
     }

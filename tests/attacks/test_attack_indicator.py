@@ -18,7 +18,13 @@ from tests.support.protection import release_of, rows_of
 PEOPLE = 100
 KEYS = [bytes([k]) * 32 for k in range(20)]
 WEAKENED = TableBuilder(
-    min_units=1, noise_max=1, noise_variance=1e-3, noise_js=0, sum_noise=0.1, dominance_k_percent=99
+    min_units=1,
+    threshold_spread=0,
+    noise_max=1,
+    noise_variance=1e-3,
+    noise_js=0,
+    sum_noise=0.1,
+    dominance_k_percent=99,
 )
 
 

@@ -96,7 +96,7 @@ def test_rows_outside_the_code_list_stop_the_answer(region: str | None) -> None:
     raw = raw_of(plan, epoch, persons(30))
     foreign = raw.cells.set_column(0, "region", pa.array([region], pa.utf8()))
     with pytest.raises(SourceError):
-        uncertified(plan, epoch, foreign)
+        uncertified(plan, epoch, foreign, KEY)
     with pytest.raises(SourceError):
         protect(plan, epoch, Raw(foreign, raw.contributions), KEY)
 

@@ -49,7 +49,7 @@ def test_a_table_with_a_few_in_a_cell_is_the_table_with_nobody_in_it(sql: str, p
 
 
 def test_control_with_a_threshold_of_one_the_cell_shows_that_somebody_is_there() -> None:
-    weakened = TableBuilder(min_units=1, noise_max=1, noise_variance=0.01, noise_js=0)
+    weakened = TableBuilder(min_units=1, threshold_spread=0, noise_max=1, noise_variance=0.01, noise_js=0)
     assert not table(TABLES[0], 1, weakened).equals(table(TABLES[0], 0, weakened))
 
 

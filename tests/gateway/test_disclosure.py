@@ -7,14 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandung.connectors import reckoning
 from bandung.connectors.base import ContributionQuery
+from bandung.gateway.disclosure.keys import record_keys
 from bandung.gateway.disclosure.table_builder import protect
-from bandung.gateway.domain.dataset import Epoch
+from bandung.gateway.domain.dataset import Epoch, Mode
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.policy import TableBuilder
 from bandung.gateway.domain.release import Raw
@@ -112,7 +114,7 @@ def test_the_p_percent_rule_protects_the_largest_from_the_second_largest() -> No
 def test_units_are_counted_not_rows() -> None:
     records = [{**r, "unit": r["unit"][-1]} for r in persons({("N", "F"): 60})]  # ten units, six rows each
     nine = [r for r in records if r["unit"] != "0"]
-    epoch = an_epoch(rows_per_unit_max=6)
+    epoch = an_epoch(a_dataset(policy=TableBuilder(threshold_spread=0)), rows_per_unit_max=6)
     assert release_of("SELECT COUNT(*) FROM persons", epoch, rows_of(records)).table["count"][0].as_py() is not None
     assert release_of("SELECT COUNT(*) FROM persons", epoch, rows_of(nine)).table["count"][0].as_py() is None
 
@@ -187,7 +189,7 @@ def truly_unsafe(values: list[int], rows: int, rows_per_unit: int, policy: Table
     k=st.integers(3, 15),
 )
 def test_what_is_shown_is_exactly_what_the_rules_allow(values: list[int], rows_per_unit: int, k: int) -> None:
-    policy = TableBuilder(min_units=k, mean_cell_min=0)
+    policy = TableBuilder(min_units=k, threshold_spread=0, mean_cell_min=0)
     units: dict[str, int] = {}
     records = []
     for i, value in enumerate(values):
@@ -198,6 +200,46 @@ def test_what_is_shown_is_exactly_what_the_rules_allow(values: list[int], rows_p
     (row,) = release_of("SELECT COUNT(*), SUM(income) FROM persons", epoch, rows_of(records)).table.to_pylist()
     assert (row["count"] is None) == (len(units) < k)
     assert (row["sum(income)"] is None) == truly_unsafe(list(units.values()), len(values), rows_per_unit, policy)
+
+
+@pytest.mark.parametrize("rows_each", [1, 3])
+@pytest.mark.parametrize("units", range(8, 16))
+def test_a_cell_of_more_units_is_shown_under_more_keys(units: int, rows_each: int) -> None:
+    """From 10 + t units on, t being 0 to 4 with equal chances: of each 300 keys, 60 more with each unit."""
+    epoch = an_epoch(rows_per_unit_max=rows_each)
+    records = [{**r, "unit": f"u{i // rows_each}"} for i, r in enumerate(persons({("N", "F"): units * rows_each}))]
+    shown = 0
+    for number in range(300):
+        key = number.to_bytes(32, "big")
+        keys = record_keys(key, [record["unit"] for record in records])
+        rows = pa.Table.from_pylist(records).append_column("record_key", keys)
+        (row,) = release_of("SELECT COUNT(*), SUM(income) FROM persons", epoch, rows, key).table.to_pylist()
+        assert (row["count"] is None) == (row["sum(income)"] is None)
+        shown += row["count"] is not None
+    expected = 300 * min(max(units - 9, 0), 5) / 5
+    assert shown == expected if expected in (0, 300) else abs(shown - expected) < 40
+
+
+def test_the_same_records_have_the_same_threshold_however_they_are_asked_for() -> None:
+    for units in range(10, 14):
+        rows = rows_of(persons({("N", "F"): units, ("S", "M"): 40}))
+        asked = [
+            "SELECT COUNT(*) FROM persons WHERE region = 'N'",
+            "SELECT COUNT(*) FROM persons WHERE sex = 'F'",
+            "SELECT sex, COUNT(*) FROM persons WHERE region = 'N' GROUP BY sex",
+            "SELECT region, sex, COUNT(*) FROM persons GROUP BY region, sex",
+        ]
+        epochs = [an_epoch(), an_epoch(number=2), an_epoch(a_dataset(mode=Mode.LIVE)), an_epoch(rows_per_unit_max=3)]
+        found = {release_of(sql, epoch, rows).table["count"][0].as_py() for sql in asked for epoch in epochs}
+        assert len(found) == 1, units
+
+
+def test_units_are_not_looked_at_where_no_threshold_could_be_missed() -> None:
+    """Three rows of a unit at most: 3 x 14 rows are enough units under every threshold, 9 rows under none."""
+    epoch = an_epoch(rows_per_unit_max=3)
+    plan = checked("SELECT region, COUNT(*) FROM persons GROUP BY region", epoch)
+    assert raw_of(plan, epoch, rows_of(persons({("N", "F"): 42, ("S", "F"): 9}))).contributions is None
+    assert raw_of(plan, epoch, rows_of(persons({("N", "F"): 29, ("S", "F"): 9}))).contributions is not None
 
 
 @pytest.mark.parametrize("rest", [2**10, 2**56])

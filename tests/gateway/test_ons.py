@@ -48,7 +48,7 @@ def random_ptable(seed: int) -> pd.DataFrame:
 PTABLES = {"shipped": shipped, "random": lambda: random_ptable(3), "random-too": lambda: random_ptable(4)}
 
 
-def a_document(ptable: str, codes: int, **unit: Any) -> dict[str, Any]:
+def a_document(ptable: str, codes: int, threshold_spread: int = 0, **unit: Any) -> dict[str, Any]:
     """Records in cells of two dimensions; the cell alone says how many there are."""
     return a_declaration(
         unit={"name": "farm", **unit},
@@ -57,7 +57,14 @@ def a_document(ptable: str, codes: int, **unit: Any) -> dict[str, Any]:
             "half": {"role": "dimension", "codes": [{"code": "0"}, {"code": "1"}]},
             "one": {"role": "measure", "range": [0, 1000]},
         },
-        policy={"kind": "table-builder", "min_units": 3, "mean_cell_min": 1, "noise": "ons", "ptable": ptable},
+        policy={
+            "kind": "table-builder",
+            "min_units": 3,
+            "threshold_spread": threshold_spread,
+            "mean_cell_min": 1,
+            "noise": "ons",
+            "ptable": ptable,
+        },
     )
 
 
@@ -127,6 +134,17 @@ def test_counts_are_the_packages_with_the_low_eight_bits_of_the_gateways_keys(tm
         gateway.agree()
         secret = gateway.publisher.secrets.dataset_key("farms")
         assert_identical(gateway, data.assign(key=record_keys(secret, data["farm"]).to_numpy() & 255), ptable)
+
+
+def test_a_spread_of_thresholds_withholds_counts_and_changes_none(tmp_path: Path):
+    data, ptable = microdata([5] * 100, seed=16), random_ptable(6)
+    with a_gateway(tmp_path, pa.Table.from_pandas(data, preserve_index=False)) as gateway:
+        gateway.publish_document(a_document(ptable.to_csv(index=False), 100, 4, column="farm", key="key"))
+        gateway.agree()
+        expected, found = theirs(data, ptable, "cell"), ours(gateway, "cell")
+    shown = {key: count for key, count in found.items() if count is not None}
+    assert 40 < len(shown) < 80
+    assert shown == {key: expected[key] for key in shown}
 
 
 @pytest.mark.slow

@@ -50,6 +50,7 @@ WEAKENED: dict[str, dict[str, Any]] = {
     "table-builder": {
         "kind": "table-builder",
         "min_units": 3,
+        "threshold_spread": 0,
         "p_percent": 0.001,
         "dominance_n": 1,
         "dominance_k_percent": 99.99,
@@ -91,8 +92,8 @@ CANNOT_PROMISE = {
     "partitions": "Equivalent partitions average the noise away: a count, and the sums of finer tables over the same"
     " records, carry a noise of their own each.",
     "equality": "The same records always get the same noise, so two equal answers say that two groups are the same.",
-    "threshold": "Whether a cell is shown depends on its true number of units: whoever knows all but one of them learns"
-    " whether that one is there.",
+    "threshold": "Every cell has a threshold of its own, by the records in it: whether one cell is shown tells little,"
+    " but several that differ in people whom the attacker knows tell together whether somebody is in all of them.",
     "dominance": "Whether a sum is shown depends on its largest contributions: a withheld sum tells that one of its"
     " contributors is a giant.",
     "supersets": "Every sum carries a noise of its own, so a contributor who is in many sums can be estimated from them"

@@ -31,14 +31,14 @@ def checked(sql: str, epoch: Epoch) -> CheckedPlan:
     return check(plan, epoch)
 
 
-def raw_of(plan: CheckedPlan, epoch: Epoch, rows: pa.Table) -> Raw:
+def raw_of(plan: CheckedPlan, epoch: Epoch, rows: pa.Table, key: bytes = KEY) -> Raw:
     """What the source says, with the closer look if one is needed."""
     cells = reckoning.cells(source_query(plan, epoch), rows)
-    look = uncertified(plan, epoch, cells)
+    look = uncertified(plan, epoch, cells, key)
     return Raw(cells, reckoning.contributions(look, rows) if look else None)
 
 
 def release_of(sql: str, epoch: Epoch, rows: pa.Table, key: bytes = KEY) -> Release:
     """The release that a statement gets."""
     plan = checked(sql, epoch)
-    return protect(plan, epoch, raw_of(plan, epoch, rows), key)
+    return protect(plan, epoch, raw_of(plan, epoch, rows, key), key)

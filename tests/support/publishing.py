@@ -129,9 +129,10 @@ class Node:
         checked = check(plan, epoch)
         source = self.epochs.open(epoch)
         cells = source.cells(source_query(checked, epoch), Stop())
-        closer = uncertified(checked, epoch, cells)
+        key = self.secrets.dataset_key(epoch.dataset.rows_of)
+        closer = uncertified(checked, epoch, cells, key)
         contributions = source.contributions(closer, Stop()) if closer else None
-        return protect(checked, epoch, Raw(cells, contributions), self.secrets.dataset_key(epoch.dataset.rows_of))
+        return protect(checked, epoch, Raw(cells, contributions), key)
 
 
 @contextmanager

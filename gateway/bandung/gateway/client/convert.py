@@ -156,6 +156,7 @@ def dataset(message: catalogue_pb2.Dataset) -> Dataset:
             rules.nano_rho_per_table_max,
             rules.delta,
             rules.mechanism,
+            rules.threshold_spread,
         ),
     )
 

@@ -83,6 +83,7 @@ class Policy:
     nano_rho_per_table_max: int = 0
     delta: float = 0.0
     mechanism: str = ""
+    threshold_spread: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,15 @@ if TYPE_CHECKING:
 _FITS: Final = 2**62
 
 
-def is_negative(*terms: tuple[int, NDArray[np.int64]], constant: int = 0) -> NDArray[np.bool_]:
-    """Return where the sum of the terms (factor times values) and the constant is below zero.
+def is_negative(*terms: tuple[int, NDArray[np.int64]]) -> NDArray[np.bool_]:
+    """Return where the sum of the terms (factor times values) is below zero.
 
     Computed in 64 bits where they certainly suffice, else in Python's whole numbers.
     """
-    largest = abs(constant) + sum(abs(factor) * _magnitude(values) for factor, values in terms)
+    largest = sum(abs(factor) * _magnitude(values) for factor, values in terms)
     if largest < _FITS:
-        total = sum((factor * values for factor, values in terms), np.full(terms[0][1].shape, constant, np.int64))
-        return total < 0
-    exact = sum((factor * values.astype(object) for factor, values in terms), constant)
+        return sum((factor * values for factor, values in terms), np.zeros(terms[0][1].shape, np.int64)) < 0
+    exact = sum((factor * values.astype(object) for factor, values in terms), 0)
     return np.asarray(exact < 0, dtype=np.bool_)
 
 

@@ -1,8 +1,8 @@
-"""Keyed numbers: the secret record key of a unit, and the noise that a set of units always gets.
+"""Keyed numbers: the secret record key of a unit, and the noise and the threshold that a set of units always gets.
 
-Both come from the dataset's secret key by AES-256-CMAC, under keys of their own derived by HKDF-SHA256 (RFC 5869), so
-nobody without it can foresee either, and the same records get the same noise in every table, for every caller, in
-every epoch.
+All come from the dataset's secret key by AES-256-CMAC, under keys of their own derived by HKDF-SHA256 (RFC 5869), so
+nobody without it can foresee any, and the same records get the same noise and threshold in every table, for every
+caller, in every epoch.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ FINGERPRINT_BITS: Final = 32
 _BLOCK_BYTES: Final = 16
 _RECORDS: Final = b"bandung record keys 1"
 _NOISE: Final = b"bandung noise 2"
+_THRESHOLDS: Final = b"bandung thresholds 1"
 
 
 def record_keys(dataset_key: bytes, unit_ids: Iterable[str] | pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -56,12 +57,28 @@ def uniforms(
         counts: number of these rows.
         statistic: its canonical name; different statistics of the same records get independent numbers.
     """
-    label = statistic.encode()
+    return (_drawn(_cmac(dataset_key, _NOISE), fingerprints, counts, statistic) >> np.uint64(11)) / 2.0**53
+
+
+def threshold_draws(
+    dataset_key: bytes, fingerprints: NDArray[np.uint64], counts: NDArray[np.int64], rule: str, spread: int
+) -> NDArray[np.int64]:
+    """Return each cell's own number among 0 to `spread`, each as likely, independent of its noise.
+
+    Args:
+        fingerprints, counts: as for `uniforms`.
+        rule: what has a threshold; different rules of the same records get independent numbers.
+    """
+    drawn = _drawn(_cmac(dataset_key, _THRESHOLDS), fingerprints, counts, rule)
+    return (drawn % np.uint64(spread + 1)).astype(np.int64)
+
+
+def _drawn(cmac: Cmac, fingerprints: NDArray[np.uint64], counts: NDArray[np.int64], name: str) -> NDArray[np.uint64]:
+    label = name.encode()
     # Names hold no zero bytes, so what the label is filled up with cannot be taken for a part of it.
     prefix = label.ljust(-(-len(label) // _BLOCK_BYTES) * _BLOCK_BYTES, b"\0")
     cells = np.column_stack([fingerprints.astype(">u8"), counts.astype(">u8")])
-    drawn = _first_word(_cmac(dataset_key, _NOISE).tags_after(prefix, cells.view(np.uint8)))
-    return (drawn >> np.uint64(11)).astype(np.float64) / 2.0**53
+    return _first_word(cmac.tags_after(prefix, cells.view(np.uint8)))
 
 
 @lru_cache(maxsize=64)

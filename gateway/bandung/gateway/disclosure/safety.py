@@ -3,10 +3,16 @@
 A cell is first *certified* from what one pass over the rows tells together with declared bounds that publication
 verified of a copy; only where that proves nothing is the exact number of units, and their largest contributions,
 asked for. What needs that closer look and did not get one is not safe.
+
+A bare threshold says of whoever is one below it whether the last one is there. So a cell's own is drawn, by the
+dataset's key and the cell's records, where the least and the greatest that it can be decide differently: always the
+same for the same records, and another one with a record more or less. Being shown is then a graded matter of how many
+units there are, by 1 / (spread + 1) for each.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,8 +23,9 @@ from bandung.connectors.base import ContributionQuery
 from bandung.connectors.base import Measure as SourceMeasure
 from bandung.gateway.disclosure.cells import Padded
 from bandung.gateway.disclosure.exact import is_negative, percentage
+from bandung.gateway.disclosure.keys import threshold_draws
 from bandung.gateway.domain.dataset import Measure, Mode
-from bandung.gateway.domain.policy import CellRules
+from bandung.gateway.domain.policy import CellRules, TableBuilder
 from bandung.gateway.planning.check import CheckedPlan, source_query
 
 if TYPE_CHECKING:
@@ -30,24 +37,23 @@ CELLS_NAMED_MAX = 500
 """Beyond this many cells the closer look asks for all of them, which is cheaper than naming each."""
 
 
-def uncertified(checked: CheckedPlan, epoch: Epoch, cells: pa.Table) -> ContributionQuery | None:
+def uncertified(checked: CheckedPlan, epoch: Epoch, cells: pa.Table, dataset_key: bytes) -> ContributionQuery | None:
     """Return the closer look that the cells need, or None if every cell is decided already.
 
     Raises:
         SourceError: the cells are not those of the plan.
     """
-    policy = epoch.dataset.policy_as(CellRules)
+    policy = epoch.dataset.policy_as(TableBuilder)
     query = source_query(checked, epoch)
-    padded = Padded.on(checked, cells)
-    safety = Safety(epoch, padded, None)
-    needed = (padded.integers("rows") >= policy.min_units) & ~safety.enough_units(None)
+    safety = Safety(epoch, Padded.on(checked, cells), None, Thresholds.sticky(policy, dataset_key))
+    needed = safety.enough_rows(None) & ~safety.enough_units(None)
     least: list[int | None] = []
     for measure in query.measures:
         if safety.rows_are_units and policy.dominance_n <= 2:
             undecided, enough = safety.second_matters(measure)
             least.append(enough)
         else:
-            undecided = (safety.rows(measure) >= policy.min_units) & ~safety.sum_safe(measure)
+            undecided = safety.enough_rows(measure) & ~safety.sum_safe(measure)
         needed |= undecided
     places = np.flatnonzero(needed).tolist()
     if not places:
@@ -65,6 +71,24 @@ def uncertified(checked: CheckedPlan, epoch: Epoch, cells: pa.Table) -> Contribu
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """How much of what counts, units or steps, a cell needs: from `least` to `spread` more.
+
+    Attributes:
+        dataset_key: decides for each cell; nothing where there is no spread.
+    """
+
+    least: int
+    spread: int = 0
+    dataset_key: bytes = b""
+
+    @classmethod
+    def sticky(cls, policy: TableBuilder, dataset_key: bytes) -> Thresholds:
+        """Return those that the policy declares."""
+        return cls(policy.min_units, policy.threshold_spread, dataset_key)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Safety:
     """What is known of a table's cells: from the first pass, and from the closer look where one was taken.
@@ -76,6 +100,7 @@ class Safety:
     epoch: Epoch
     cells: Padded
     looked: Padded | None
+    thresholds: Thresholds
 
     def rows(self, measure: SourceMeasure | None) -> NDArray[np.int64]:
         """Return the rows of each cell, with a value if a measure is given."""
@@ -97,16 +122,21 @@ class Safety:
             return by_row
         return np.where(self.looked.present, self.looked.integers(f"{measure.name}.top1"), by_row)
 
+    def enough_rows(self, measure: SourceMeasure | None) -> NDArray[np.bool_]:
+        """Return where the cells have rows for as many units as they need (with a value, if a measure is given)."""
+        rows = self.rows(measure)
+        return self._reached(measure, "units", lambda needed: rows >= needed)
+
     def enough_units(self, measure: SourceMeasure | None) -> NDArray[np.bool_]:
-        """Return where the cells have at least `min_units` units (with a value, if a measure is given).
+        """Return where the cells certainly have as many units as they need (with a value, if a measure is given).
 
         With H the most rows of one unit, n >= k H rows are at least k units.
         """
         rows, most = self.rows(measure), self._rows_per_unit()
-        certain = rows >= self._policy.min_units * most if most else np.zeros(len(rows), dtype=np.bool_)
-        if self.looked is None or self.rows_are_units:
-            return certain
-        return np.where(self.looked.present, self._units(self.looked, measure) >= self._policy.min_units, certain)
+        units = rows // most if most else np.zeros(len(rows), dtype=np.int64)
+        if self.looked is not None and not self.rows_are_units:
+            units = np.where(self.looked.present, self._units(self.looked, measure), units)
+        return self._reached(measure, "units", lambda needed: units >= needed)
 
     def sum_safe(self, measure: SourceMeasure) -> NDArray[np.bool_]:
         """Return where a sum may be shown: enough units, no contributor given away, not everybody's value told."""
@@ -142,11 +172,35 @@ class Safety:
         The sum of a yes-or-no column is the number of those with a yes: it needs as many of them, and of those with a
         no, as a cell needs units. In steps of the last carried digit: S - n min < k H or n max - S < k H.
         """
-        least, greatest = _declared(self.epoch, measure.name).range_steps
+        declared, per_unit = _declared(self.epoch, measure.name), self.epoch.dataset.unit_rows_max
+        least, greatest = declared.range_steps
         total, rows = self.cells.integers(f"{measure.name}.sum"), self.rows(measure)
-        steps = self._policy.min_units * self.epoch.dataset.unit_rows_max
-        below = is_negative((1, total), (-least, rows), constant=-steps)
-        return below | is_negative((-1, total), (greatest, rows), constant=-steps)
+
+        def far(needed: NDArray[np.int64]) -> NDArray[np.bool_]:
+            below = is_negative((1, total), (-least, rows), (-per_unit, needed))
+            return ~(below | is_negative((-1, total), (greatest, rows), (-per_unit, needed)))
+
+        return ~self._reached(measure, f"sum({declared.values_of})", far)
+
+    def _reached(
+        self, measure: SourceMeasure | None, rule: str, reached: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
+    ) -> NDArray[np.bool_]:
+        """Return where a cell has reached its threshold, which is drawn only where that can matter.
+
+        Args:
+            reached: where, by what is known of the cells, these thresholds are; more of them never reach more.
+        """
+        rows, of = self.rows(measure), self.thresholds
+        needed = np.full(len(rows), of.least + of.spread, dtype=np.int64)
+        certain = reached(needed)
+        if not of.spread:
+            return certain
+        open_ = np.flatnonzero(reached(needed - of.spread) & ~certain)
+        if not open_.size:
+            return certain
+        fingerprints = self.fingerprints(measure)[open_]
+        needed[open_] = of.least + threshold_draws(of.dataset_key, fingerprints, rows[open_], rule, of.spread)
+        return reached(needed)
 
     @property
     def _policy(self) -> CellRules:

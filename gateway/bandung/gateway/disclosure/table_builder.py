@@ -19,7 +19,7 @@ from bandung.gateway.disclosure import ons
 from bandung.gateway.disclosure.cells import ForeignCell, OutOfRange, Padded, key_columns
 from bandung.gateway.disclosure.keys import uniforms
 from bandung.gateway.disclosure.ptable import PTable, maximum_entropy
-from bandung.gateway.disclosure.safety import Safety, uncertified
+from bandung.gateway.disclosure.safety import Safety, Thresholds, uncertified
 from bandung.gateway.disclosure.structure import impossible
 from bandung.gateway.domain.dataset import Measure
 from bandung.gateway.domain.plan import Statistic, StatisticKind
@@ -68,7 +68,8 @@ def protect(checked: CheckedPlan, epoch: Epoch, raw: Raw, dataset_key: bytes) ->
     """
     cells = Padded.on(checked, raw.cells)
     looked = Padded.on(checked, raw.contributions) if raw.contributions is not None else None
-    protector = _Protector(Safety(epoch, cells, looked), dataset_key)
+    thresholds = Thresholds.sticky(epoch.dataset.policy_as(TableBuilder), dataset_key)
+    protector = _Protector(Safety(epoch, cells, looked, thresholds), dataset_key)
     measures = {measure.name: measure for measure in source_measures(checked.plan, epoch)}
     sums = {name: protector.sum(measure) for name, measure in measures.items()}
     columns: dict[str, _Column] = {}

@@ -164,6 +164,7 @@ class TableBuilderSection(Section):
     p_percent: Annotated[Finite, Field(gt=0, le=100)] = 15.0
     dominance_n: Annotated[int, Field(strict=True, ge=1, le=9)] = 2
     dominance_k_percent: Annotated[Finite, Field(gt=0, lt=100)] = 85.0
+    threshold_spread: Annotated[int, Field(strict=True, ge=0, le=100)] = 4
     variables_max: Annotated[int, Field(strict=True, ge=1, le=6)] = 3
     mean_cell_min: Annotated[Finite, Field(ge=1)] = 20.0
     noise_max: Annotated[int, Field(strict=True, ge=1, le=50)] = 5

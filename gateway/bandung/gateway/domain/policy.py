@@ -40,6 +40,8 @@ class TableBuilder(CellRules):
     or no unbiased noise exists for some counts; anything else is a ValueError.
 
     Attributes:
+        threshold_spread: a cell needs `min_units` units, and a sum as many steps, and up to this many more, by the
+            dataset's key and the cell's records, so that being shown does not tell who is in it; 0 for no more.
         variables_max: most variables in one table, filters counted.
         mean_cell_min: fewest rows per cell of the padded table on average.
         noise_max: D, the largest change of a count.
@@ -53,6 +55,7 @@ class TableBuilder(CellRules):
             `noise_js` then say nothing of; None for the table of greatest entropy.
     """
 
+    threshold_spread: int = 4
     variables_max: int = 3
     mean_cell_min: float = 20.0
     noise_max: int = 5

@@ -161,6 +161,7 @@ def _policy(rules: Policy, training: TrainingRules) -> catalogue_pb2.Policy:
     match rules:
         case TableBuilder():
             policy.min_units = rules.min_units
+            policy.threshold_spread = rules.threshold_spread
             policy.mean_cell_min = rules.mean_cell_min
             policy.noise_variance = rules.noise_variance
             policy.noise_max = rules.noise_max

@@ -27,7 +27,7 @@ def execute(checked: CheckedPlan, epoch: Epoch, source: Cells, dataset_key: byte
     match epoch.dataset.policy:
         case TableBuilder():
             cells = source.cells(source_query(checked, epoch), stop)
-            closer_look = table_builder.uncertified(checked, epoch, cells)
+            closer_look = table_builder.uncertified(checked, epoch, cells, dataset_key)
             contributions = source.contributions(closer_look, stop) if closer_look else None
             return table_builder.protect(checked, epoch, Raw(cells, contributions), dataset_key)
         case DifferentialPrivacy():

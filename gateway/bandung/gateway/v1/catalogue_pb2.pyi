@@ -98,7 +98,7 @@ class Code(_message.Message):
     def __init__(self, code: _Optional[str] = ..., label: _Optional[str] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("kind", "min_units", "variables_max", "mean_cell_min", "noise_variance", "noise_max", "training_allowed", "cohort_min", "nano_rho_per_analyst", "nano_rho_per_table", "nano_rho_per_table_max", "delta", "mechanism")
+    __slots__ = ("kind", "min_units", "variables_max", "mean_cell_min", "noise_variance", "noise_max", "training_allowed", "cohort_min", "nano_rho_per_analyst", "nano_rho_per_table", "nano_rho_per_table_max", "delta", "mechanism", "threshold_spread")
     KIND_FIELD_NUMBER: _ClassVar[int]
     MIN_UNITS_FIELD_NUMBER: _ClassVar[int]
     VARIABLES_MAX_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +112,7 @@ class Policy(_message.Message):
     NANO_RHO_PER_TABLE_MAX_FIELD_NUMBER: _ClassVar[int]
     DELTA_FIELD_NUMBER: _ClassVar[int]
     MECHANISM_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_SPREAD_FIELD_NUMBER: _ClassVar[int]
     kind: str
     min_units: int
     variables_max: int
@@ -125,4 +126,5 @@ class Policy(_message.Message):
     nano_rho_per_table_max: int
     delta: float
     mechanism: str
-    def __init__(self, kind: _Optional[str] = ..., min_units: _Optional[int] = ..., variables_max: _Optional[int] = ..., mean_cell_min: _Optional[float] = ..., noise_variance: _Optional[float] = ..., noise_max: _Optional[int] = ..., training_allowed: _Optional[bool] = ..., cohort_min: _Optional[int] = ..., nano_rho_per_analyst: _Optional[int] = ..., nano_rho_per_table: _Optional[int] = ..., nano_rho_per_table_max: _Optional[int] = ..., delta: _Optional[float] = ..., mechanism: _Optional[str] = ...) -> None: ...
+    threshold_spread: int
+    def __init__(self, kind: _Optional[str] = ..., min_units: _Optional[int] = ..., variables_max: _Optional[int] = ..., mean_cell_min: _Optional[float] = ..., noise_variance: _Optional[float] = ..., noise_max: _Optional[int] = ..., training_allowed: _Optional[bool] = ..., cohort_min: _Optional[int] = ..., nano_rho_per_analyst: _Optional[int] = ..., nano_rho_per_table: _Optional[int] = ..., nano_rho_per_table_max: _Optional[int] = ..., delta: _Optional[float] = ..., mechanism: _Optional[str] = ..., threshold_spread: _Optional[int] = ...) -> None: ...

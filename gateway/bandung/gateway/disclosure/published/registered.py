@@ -15,7 +15,7 @@ from bandung.connectors.base import Measure as SourceMeasure
 from bandung.gateway.disclosure.cells import Padded
 from bandung.gateway.disclosure.published.links import COUNT, Links, Margin, Quantity
 from bandung.gateway.disclosure.published.suppress import Needs
-from bandung.gateway.disclosure.safety import Safety
+from bandung.gateway.disclosure.safety import Safety, Thresholds
 from bandung.gateway.domain.dataset import Dimension, Measure
 from bandung.gateway.domain.policy import PublishedTables, RegisteredTable
 from bandung.gateway.domain.release import Raw
@@ -83,7 +83,7 @@ class _Reader:
         if raw.contributions is None:
             raise ValueError("published tables need every cell's contributions")
         cells, looked = (Padded.over(group_by, codes, table) for table in (raw.cells, raw.contributions))
-        return Safety(self._epoch, cells, looked)
+        return Safety(self._epoch, cells, looked, Thresholds(self._policy.min_units))
 
     def _margin(self, table: RegisteredTable, safety: Safety, at: NDArray[np.int64]) -> Margin:
         """A finest cell lies where its codes of the table's dimensions are, the last dimension running fastest."""
