@@ -93,7 +93,7 @@ def test_a_budget_is_shown_to_people_to_machines_and_as_a_picture(box, capsys, t
     everything = json.loads(
         told(capsys, "budget", "show", *members, "--as", "XAN/custodian", "--only", "XAN", "--json")
     )
-    assert any(account["scope"] == "tables/households@1" for account in everything["XAN"][0]["accounts"])
+    assert any(account["scope"] == "tables/households:2026" for account in everything["XAN"][0]["accounts"])
 
 
 def test_a_gateway_that_was_killed_is_seen_and_comes_back_with_its_ledger(box):

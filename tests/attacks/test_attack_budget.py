@@ -144,7 +144,7 @@ def settled(ground: Ground, table: str, wanted: int) -> int:
 
 def charged_scope(ground: Ground, table: str) -> int:
     """Tables that the dataset's own scope was charged with, whatever the policy counts in."""
-    return ground.spent(f"tables/{table}@1") + ground.spent(f"nano_rho/{table}") // 1_000_000
+    return ground.spent(f"tables/{table}:2026") + ground.spent(f"nano_rho/{table}") // 1_000_000
 
 
 def test_giving_up_refunds_nothing(ground: Ground, policy: str) -> None:
@@ -175,20 +175,29 @@ def test_control_what_was_never_begun_is_not_charged(ground: Ground, policy: str
     assert charged_scope(ground, table) == 0
 
 
-def exhaust(ground: Ground, table: str) -> int:
+def exhaust(analysts: Analysts, table: str) -> int:
     """Ask for village after village; return how many are answered."""
-    return sum(not ground.analysts(1).ask(count_in(table, village)).refusal for village in VILLAGES)
+    return sum(not analysts.ask(count_in(table, village)).refusal for village in VILLAGES)
 
 
-def test_a_new_epoch_of_the_same_records_gives_no_new_budget(
-    ground: Ground, policy: str, request: pytest.FixtureRequest
-) -> None:
-    cannot_promise(request, policy, "epochs")
-    table = ground.publish(f"epochs {policy}", rows, COLUMNS, capped(policy))
-    assert exhaust(ground, table) == PER_ANALYST
+def answered_after(ground: Ground, analysts: Analysts, policy: str, name: str, period: str) -> float:
+    """Spend what there is, publish the same records again, and return how much of it is to be had once more."""
+    table = f"{name}_{policy}_{len(analysts.names)}".replace("-", "_")
     ground.publish_now(table, rows(), COLUMNS, capped(policy))
-    fresh = sum(not ground.analysts(1).ask(count_in(table, village)).refusal for village in VILLAGES[PER_ANALYST:])
-    assert reported(fresh / PER_ANALYST) == 0
+    assert exhaust(analysts, table) == (PER_ANALYST if len(analysts.names) == 1 else PER_DATASET)
+    ground.publish_now(table, rows(), COLUMNS, capped(policy), period=period)
+    return reported(exhaust(analysts, table) / PER_DATASET)
+
+
+def test_a_new_epoch_of_the_same_records_gives_no_new_budget(ground: Ground, analysts: Analysts, policy: str) -> None:
+    assert answered_after(ground, analysts, policy, "epochs", "2026") == 0
+
+
+def test_another_period_for_the_same_records_gives_no_new_budget(
+    ground: Ground, analysts: Analysts, policy: str, request: pytest.FixtureRequest
+) -> None:
+    cannot_promise(request, policy, "periods")
+    assert answered_after(ground, analysts, policy, "periods", "2026-revised") == 0
 
 
 def test_a_new_epoch_of_the_same_records_draws_no_new_noise(ground: Ground) -> None:

@@ -71,7 +71,7 @@ def test_a_mask_is_never_used_for_two_vectors(gateway: Gateway):
     assert step(gateway, digest).masked == first.masked
     assert code_of(step, gateway, digest, 1, COHORT, (1.0, 0.0, 0.0)) == "B307"
     assert gateway.last() == ("step.refused", "B307")
-    assert gateway.spent("steps/farms@1") == 1
+    assert gateway.spent("steps/farms:1976") == 1
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_step_that_another_process_answered_meanwhile_is_served_as_its_repeat(
     assert asked[:2] == [key, key]
     assert again.masked == first.masked
     assert [entry.event.kind.value for entry in gateway.entries()[-2:]] == ["step.answered", "step.repeated"]
-    assert gateway.spent("steps/farms@1") == 1
+    assert gateway.spent("steps/farms:1976") == 1
 
 
 def test_consent_to_one_epoch_is_none_to_the_next(gateway: Gateway):

@@ -249,8 +249,8 @@ def test_a_repeated_round_costs_the_countries_that_had_answered_nothing():
 
     drive(signed(a_job()), exchange, journal, wait=wait)
     assert journal.model.cohort == ("BGD", "IDN", "PHL")
-    assert exchange.countries["BGD"].ledger.spent["steps/farms@1"] == len(journal.model.steps) + 1
-    assert exchange.countries["PHL"].ledger.spent["steps/farms@1"] == len(journal.model.steps) + 11
+    assert exchange.countries["BGD"].ledger.spent["steps/farms:2026"] == len(journal.model.steps) + 1
+    assert exchange.countries["PHL"].ledger.spent["steps/farms:2026"] == len(journal.model.steps) + 11
 
 
 def test_progress_survives_json_bit_for_bit():

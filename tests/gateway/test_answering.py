@@ -81,7 +81,7 @@ def test_a_repeat_is_free_identical_and_on_the_record_whoever_asks(gateway: Gate
     entry = gateway.entries()[-1]
     assert told(others, "receipt") == f"{entry.index}:{entry.leaf[:16]}"
     assert kinds(gateway)[-3:] == ["query.answered", "query.repeated", "query.repeated"]
-    assert gateway.spent("tables/farms@1") == 1
+    assert gateway.spent("tables/farms:1976") == 1
 
 
 ROLLUP = "SELECT area, COUNT(*) AS farms FROM farms GROUP BY ROLLUP (area)"
@@ -96,7 +96,7 @@ def test_the_levels_of_a_rollup_are_tables_of_their_own_and_totals_follow_their_
     assert len(told(table, "receipt").split()) == len(told(table, "release").split()) == 2
     assert told(table, "release").endswith(told(alone, "receipt"))
     assert kinds(gateway)[-3:] == ["query.answered", "query.answered", "query.repeated"]
-    assert gateway.spent("tables/farms@1") == 2
+    assert gateway.spent("tables/farms:1976") == 2
 
 
 def test_explain_says_what_a_statement_would_cost_on_the_record_and_spends_nothing(gateway: Gateway):
@@ -105,7 +105,7 @@ def test_explain_says_what_a_statement_would_cost_on_the_record_and_spends_nothi
     assert (said["cost", "tables"], said["size", "cells"], said["released", "answer"]) == ("2", "6", "no")
     assert json.loads(told(table, "cost"))["tables"] == 0
     assert kinds(gateway)[-1] == "query.explained"
-    assert gateway.spent("tables/farms@1") == 0
+    assert gateway.spent("tables/farms:1976") == 0
     ask(gateway, ROLLUP)
     assert "yes" in ask(gateway, f"EXPLAIN {ROLLUP}")["value"].to_pylist()
 
@@ -116,13 +116,13 @@ def test_no_level_of_a_rollup_is_begun_that_cannot_be_paid_for_with_the_others(t
         gateway.agree()
         assert "B303" in refused(gateway, ROLLUP)
         assert gateway.last() == ("query.refused", "B303")
-        assert gateway.spent("tables/farms@1") == 0
+        assert gateway.spent("tables/farms:1976") == 0
 
 
 def test_a_refusal_is_on_the_record_before_it_is_told(gateway: Gateway):
     assert "B204" in refused(gateway, "SELECT nothing, COUNT(*) FROM farms GROUP BY nothing")
     assert gateway.last() == ("query.refused", "B204")
-    assert gateway.spent("tables/farms@1") == 0
+    assert gateway.spent("tables/farms:1976") == 0
 
 
 @pytest.mark.parametrize(("state", "code"), [(AgreementState.SUSPENDED, "B302"), (AgreementState.ENDED, "B203")])
@@ -157,7 +157,7 @@ def test_what_stops_while_the_source_works_stops_the_answer(gateway: Gateway, st
     assert code in refused(gateway)
     assert gateway.last() == ("query.failed", code)
     assert "query.answered" not in kinds(gateway)
-    assert gateway.spent("tables/farms@1") == 1
+    assert gateway.spent("tables/farms:1976") == 1
 
 
 def test_an_epoch_replaced_between_ticket_and_answer_is_answered_from_the_new_one(gateway: Gateway):
@@ -187,7 +187,7 @@ def test_a_used_up_quota_refuses_on_the_record_and_keeps_what_was_answered_open(
         assert "B303" in refused(gateway, OTHER)
         assert gateway.last() == ("query.refused", "B303")
         assert json.loads(told(ask(gateway), "cost")) == {"tables": 0, "exposures": 0}
-        assert gateway.spent("tables/farms@1") == 1
+        assert gateway.spent("tables/farms:1976") == 1
 
 
 def test_the_charge_of_a_failed_source_is_kept(gateway: Gateway):
@@ -196,8 +196,8 @@ def test_the_charge_of_a_failed_source_is_kept(gateway: Gateway):
     snapshot.write_bytes(b"not a database any more" * 1000)
     assert "B401" in refused(gateway)
     assert gateway.last() == ("query.failed", "B401")
-    assert gateway.spent("tables/farms@1") == 1
-    assert gateway.spent(f"tables/farms@1/{gateway.idn.uri('analyst/ani')}") == 1
+    assert gateway.spent("tables/farms:1976") == 1
+    assert gateway.spent(f"tables/farms:1976/{gateway.idn.uri('analyst/ani')}") == 1
 
 
 def test_failures_that_together_exceed_the_quota_are_all_on_the_record(tmp_path: Path):
@@ -216,7 +216,7 @@ def test_failures_that_together_exceed_the_quota_are_all_on_the_record(tmp_path:
             thread.join()
         assert all("B401" in text for text in heard)
         assert kinds(gateway)[-2:] == ["query.failed"] * 2
-        assert gateway.spent(f"tables/farms@1/{gateway.idn.uri('analyst/ani')}") == 1
+        assert gateway.spent(f"tables/farms:1976/{gateway.idn.uri('analyst/ani')}") == 1
 
 
 def test_a_ledger_that_cannot_be_written_answers_nothing_stored_releases_included(gateway: Gateway):

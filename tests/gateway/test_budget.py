@@ -41,7 +41,7 @@ def test_an_analyst_sees_own_accounts_and_nothing_of_what_others_spent(gateway: 
         with client(gateway, who) as asking:
             asking.query(SQL)
     ani = gateway.idn.uri("analyst/ani")
-    assert spent(gateway, "analyst/ani") == {f"tables/farms@1/{ani}": (1, 500), f"steps/farms@1/{ani}": (0, 500)}
+    assert spent(gateway, "analyst/ani") == {f"tables/farms:1976/{ani}": (1, 500), f"steps/farms:1976/{ani}": (0, 500)}
     assert all(total == 0 for total, _ in spent(gateway, "analyst/budi").values())
 
 
@@ -49,8 +49,8 @@ def test_a_custodian_sees_every_account(gateway: Gateway):
     with client(gateway, "analyst/ani") as asking:
         asking.query(SQL)
     assert spent(gateway, "custodian/citra") == {
-        "tables/farms@1": (1, 5000),
-        f"tables/farms@1/{gateway.idn.uri('analyst/ani')}": (1, 500),
-        "exposures/farms@1": (1, 20_000),
-        "steps/farms@1": (0, 5000),
+        "tables/farms:1976": (1, 5000),
+        f"tables/farms:1976/{gateway.idn.uri('analyst/ani')}": (1, 500),
+        "exposures/farms:1976": (1, 20_000),
+        "steps/farms:1976": (0, 5000),
     }

@@ -31,7 +31,11 @@ def ani(gateway: Gateway) -> Iterator[GatewayClient]:
 def test_a_dry_run_spends_nothing_and_tells_what_the_answer_then_publishes(ani: GatewayClient, gateway: Gateway):
     before, again = ani.plan(SQL), ani.plan(SQL)
     assert before == again
-    assert (before.cost, before.released, gateway.spent("tables/farms@1")) == ({"tables": 1, "exposures": 3}, False, 0)
+    assert (before.cost, before.released, gateway.spent("tables/farms:1976")) == (
+        {"tables": 1, "exposures": 3},
+        False,
+        0,
+    )
     answer = ani.query(SQL)
     assert (answer.noise, answer.table.num_rows) == (before.noise, before.cells)
     assert answer.left["tables"] == before.left["tables"] - 1

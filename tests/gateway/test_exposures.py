@@ -13,7 +13,7 @@ import pytest
 from tests.support.clients import an_adbc_connection
 from tests.support.gateway import Gateway, a_gateway
 
-SCOPE = "exposures/farms@1"
+SCOPE = "exposures/farms:1976"
 TWO = "SELECT area, COUNT(*) AS n, SUM(balance) AS s FROM farms GROUP BY area"
 ONE = "SELECT age, COUNT(*) FROM farms GROUP BY age"
 OTHER = "SELECT area, age, COUNT(*) FROM farms GROUP BY area, age"
@@ -48,10 +48,10 @@ def test_at_the_limit_every_new_table_is_refused_and_repeats_stay_free(gateway: 
     ask(gateway, ONE)
     with pytest.raises(adbc_driver_manager.Error, match="B303") as caught:
         ask(gateway, OTHER, "budi")
-    assert "exposures/farms@1: 3 in all" in str(caught.value)
+    assert "exposures/farms:1976: 3 in all" in str(caught.value)
     assert ask(gateway, TWO, "budi").equals(first)
     assert gateway.spent(SCOPE) == 3
-    assert gateway.spent("tables/farms@1") == 2
+    assert gateway.spent("tables/farms:1976") == 2
 
 
 def test_a_table_that_would_overshoot_is_refused_whole(gateway: Gateway):

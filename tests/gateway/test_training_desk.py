@@ -176,7 +176,7 @@ def test_a_repeated_step_is_free_identical_and_on_the_record():
     assert np.array_equal(first.vector.values, second.vector.values)
     assert first.receipt == second.receipt
     assert country.ledger.kinds[-2:] == [EventKind.STEP_ANSWERED, EventKind.STEP_REPEATED]
-    assert country.ledger.spent["steps/farms@1"] == 1
+    assert country.ledger.spent["steps/farms:2026"] == 1
     assert country.source.reads == 1
 
 
@@ -245,7 +245,7 @@ def test_small_groups_never_leave_and_the_refusal_says_nothing_of_the_data(table
     assert refused.value.detail == ""
     assert refused.value.private != ""
     assert country.ledger.kinds[-1] is EventKind.STEP_FAILED
-    assert country.ledger.spent["steps/farms@1"] == 1, "the charge is kept"
+    assert country.ledger.spent["steps/farms:2026"] == 1, "the charge is kept"
 
 
 def test_a_column_without_variation_never_leaves():
@@ -283,7 +283,7 @@ def test_a_failing_source_keeps_the_charge_and_its_words():
         step(country)
     assert "4711" not in refused.value.message
     assert country.ledger.kinds[-1] is EventKind.STEP_FAILED
-    assert country.ledger.spent["steps/farms@1"] == 1
+    assert country.ledger.spent["steps/farms:2026"] == 1
 
 
 def test_a_step_that_its_caller_gave_up_releases_nothing():
@@ -408,4 +408,4 @@ def test_consent_withdrawn_while_the_sums_are_computed_keeps_them_at_home():
     with pytest.raises(Refusal, match="B305"):
         step(country)
     assert country.ledger.answers == {}
-    assert country.ledger.spent["steps/farms@1"] == 1
+    assert country.ledger.spent["steps/farms:2026"] == 1

@@ -100,8 +100,8 @@ CANNOT_PROMISE = {
     " by whoever knows the others.",
     "copies": "A column that is declared several times is protected several times less, since each declaration gets a"
     " noise of its own.",
-    "epochs": "Quotas of tables and exposures are counted for each epoch: publishing the same records again gives"
-    " everybody new ones.",
+    "periods": "Quotas of tables, exposures and steps belong to a dataset and its reference period: publishing the same"
+    " records again for another period, which only the custodian can do, gives everybody new ones.",
     "names": "The same records published under another name are other records to the gateway: they get another key,"
     " another noise and other quotas.",
     "wide tables": "Few people with many published attributes are not hidden by noise: from more numbers than there are"
@@ -226,6 +226,7 @@ class Ground:
         policy: Mapping[str, Any],
         unit: Mapping[str, Any] | None = None,
         mode: str = "snapshot",
+        period: str = "2026",
     ) -> Epoch:
         """Publish an epoch, and agree that analysts may put it to every use."""
         self._fix_key(name)
@@ -238,7 +239,7 @@ class Ground:
                     "description": "A population with planted secrets.",
                     "licence": "CC0-1.0",
                     "country": "IDN",
-                    "period": "2026",
+                    "period": period,
                     "mode": mode,
                 },
                 "source": {"connector": "files", "relation": f"{name}.parquet"},

@@ -147,7 +147,7 @@ class MemoryBudgets:
     """One account of whoever asks."""
 
     def show(self, principal: Principal) -> tuple[DatasetBudget, ...]:
-        account = Account(f"tables/persons@1/{principal.uri}", 3, 500)
+        account = Account(f"tables/persons:2026/{principal.uri}", 3, 500)
         return (DatasetBudget("persons@1", "table-builder", (account,)),)
 
 

@@ -10,7 +10,7 @@ class Charge:
     """An amount to be taken from a scope, if its cap allows.
 
     Attributes:
-        scope: what is limited, for instance `tables/family_planning@1/spiffe://idn.example/analyst/ani`.
+        scope: what is limited, for instance `tables/family_planning:1987/spiffe://idn.example/analyst/ani`.
         amount: in the scope's own whole unit (tables, steps).
         cap: most that the scope may ever be charged in all.
     """

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from posixpath import join, normpath
 from typing import TypeVar
+from urllib.parse import quote
 
 from bandung.connectors.base import Banded, Column, Expression, FixedPoint, Join, Recode, View
 from bandung.gateway.domain.policy import CellRules, Policy, TrainingRules
@@ -184,6 +185,11 @@ class Dataset:
         """Name of the dataset that has the rows, their key and the budget."""
         return self.base or self.name
 
+    @property
+    def rows_of_period(self) -> str:
+        """The same with the reference period, as one part of a scope: `farms:2024-Q3`."""
+        return f"{self.rows_of}:{quote(self.period, safe='')}"
+
     def column(self, name: str) -> Dimension | Measure | None:
         """Return the declared column, or None."""
         return next((column for column in self.columns if column.name == name), None)
@@ -318,5 +324,5 @@ class Epoch:
 
     @property
     def rows_of(self) -> str:
-        """Id of the epoch that has the rows, and whose quotas a table is charged to."""
+        """Id of the epoch that has the rows."""
         return self.base or self.id

@@ -49,8 +49,9 @@ class TableBuilder(CellRules):
         noise_js: no released count lies in 1..js.
         sum_noise: half-width of the sticky noise on a sum, as a share of the cell's largest contribution; it is at
             least sqrt(3 V) steps of the last carried digit, so that a sum of ones is protected as a count is.
-        tables_per_analyst, tables_per_dataset: quotas of distinct tables per epoch.
-        exposures_max: most released numbers that any one record may have taken part in, per epoch.
+        tables_per_analyst, tables_per_dataset: quotas of distinct tables of a reference period.
+        exposures_max: most released numbers that any one record may have taken part in, of a reference
+            period.
         ons: counts change by this published table instead, which `noise_max`, `noise_variance` (but for sums) and
             `noise_js` then say nothing of; None for the table of greatest entropy.
     """
@@ -194,7 +195,7 @@ class TrainingRules:
         units_min: fewest units of this country in a sum.
         units_per_parameter_min: fewest units per model coefficient.
         rounds_max: most rounds of one job.
-        steps_per_analyst, steps_per_dataset: quotas of answered steps per epoch.
+        steps_per_analyst, steps_per_dataset: quotas of answered steps of a reference period.
     """
 
     allowed: bool = False

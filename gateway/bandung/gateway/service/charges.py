@@ -21,7 +21,7 @@ class Tariff:
     """One unit that answers are charged in, and its caps; None where nothing limits that party.
 
     Attributes:
-        scope: of the dataset or epoch as a whole; those of parties stand below it.
+        scope: of the dataset as a whole, or for a reference period; those of parties stand below it.
         amount: what one answer costs.
     """
 
@@ -53,19 +53,21 @@ class Tariff:
 def tariffs(epoch: Epoch, plan: Plan | None) -> tuple[Tariff, ...]:
     """Return what a table of the epoch is charged in; nothing yet if there is no plan.
 
-    Distinct tables are counted for each epoch, and so are exposures: each statistic of a table is at most one number
-    that a record took part in, whoever the record is, so their total bounds every record's exposure. A privacy budget
-    belongs to the dataset whatever its epoch, since a new epoch may hold the same records: the cap of the dataset is
-    the promise to respondents, the others share it out.
+    No tariff is the epoch's own, since a new epoch may hold the same records: a correction goes on with the accounts of
+    what it corrects. Distinct tables are counted for a dataset and its reference period, and so are exposures: each
+    statistic of a table is at most one number that a record took part in, whoever the record is, so their total bounds
+    every record's exposure. A privacy budget belongs to the dataset whatever its period: the cap of the dataset is the
+    promise to respondents, the others share it out.
     Published tables cost nothing: however often they are asked for, they show the same.
     """
     policy = epoch.dataset.policy
     match policy:
         case TableBuilder():
             tables, numbers = (1, len(plan.statistics)) if plan else (0, 0)
+            of = epoch.dataset.rows_of_period
             return (
-                Tariff(f"tables/{epoch.rows_of}", tables, policy.tables_per_dataset, None, policy.tables_per_analyst),
-                Tariff(f"exposures/{epoch.rows_of}", numbers, policy.exposures_max, None, None),
+                Tariff(f"tables/{of}", tables, policy.tables_per_dataset, None, policy.tables_per_analyst),
+                Tariff(f"exposures/{of}", numbers, policy.exposures_max, None, None),
             )
         case DifferentialPrivacy():
             rho = Tariff(
@@ -100,9 +102,9 @@ def charges(epoch: Epoch, permit: Permit, plan: Plan | None) -> tuple[Charge, ..
 
 
 def training_tariff(epoch: Epoch) -> Tariff:
-    """Return what a training step is charged in."""
+    """Return what a training step is charged in, for a dataset and its reference period."""
     rules = epoch.dataset.training
-    return Tariff(f"steps/{epoch.id}", 1, rules.steps_per_dataset, None, rules.steps_per_analyst)
+    return Tariff(f"steps/{epoch.dataset.rows_of_period}", 1, rules.steps_per_dataset, None, rules.steps_per_analyst)
 
 
 def together(several: Iterable[tuple[Charge, ...]]) -> tuple[Charge, ...]:

@@ -201,6 +201,7 @@ def _body(epoch: Epoch) -> dict[str, object]:
     dataset = epoch.dataset
     return {
         "epoch": epoch.id,
+        "period": dataset.period,
         "declaration": dataset.digest,
         "mode": dataset.mode.value,
         "policy": {"kind": kind(dataset.policy), **_plain(dataset.policy)},
