@@ -10,11 +10,16 @@ attacker adds up the codes of a dimension instead, which costs a noise for each.
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tests.support import town
-from tests.support.attacking import CONTROL_MIN, POLICIES, WEAKENED, Analysts, Ground, advantage
+from tests.support.attacking import CONTROL_MIN, POLICIES, WEAKENED, Analysts, Ground, advantage, registered
 
 Numbers = dict[str, float]
+REGISTERED = {
+    **POLICIES,
+    "published-tables": registered(["count", "sum(sick)"], ("village", "trade"), ("sex", "village")),
+}
 
 
 def individual(analysts: Analysts, table: str) -> np.ndarray:
@@ -64,8 +69,9 @@ def _less(whole: Numbers, rest: Numbers) -> np.ndarray:
 TRACKERS = {"individual": individual, "general": general, "direct": direct}
 
 
+@pytest.mark.parametrize("policy", REGISTERED)
 def test_no_tracker_shows_the_illness_of_one_person(ground: Ground, analysts: Analysts, policy: str) -> None:
-    table = ground.publish(f"tracker {policy}", town.rows, town.COLUMNS, POLICIES[policy])
+    table = ground.publish(f"tracker {policy}", town.rows, town.COLUMNS, REGISTERED[policy])
     for name, tracker in TRACKERS.items():
         found = advantage(tracker(analysts, table), town.ILL_SMITHS)
         assert found <= ground.most(policy, table, town.ILL_SMITHS), name

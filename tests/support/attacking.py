@@ -46,6 +46,13 @@ POLICIES: dict[str, dict[str, Any]] = {
 }
 """The policies that answer analysts' own questions, with their defaults."""
 
+
+def registered(statistics: Sequence[str], *tables: tuple[str, ...]) -> dict[str, Any]:
+    """`published-tables` with its defaults; statistics are `count` or `sum(x)`, a table is its dimensions."""
+    forms = [{"group_by": list(group_by), "statistics": list(statistics)} for group_by in tables]
+    return {"kind": "published-tables", "tables": forms}
+
+
 WEAKENED: dict[str, dict[str, Any]] = {
     "table-builder": {
         "kind": "table-builder",
@@ -89,28 +96,36 @@ CONTROL_MIN = 0.9
 
 
 CANNOT_PROMISE = {
-    "partitions": "Equivalent partitions average the noise away: a count, and the sums of finer tables over the same"
-    " records, carry a noise of their own each.",
-    "equality": "The same records always get the same noise, so two equal answers say that two groups are the same.",
-    "threshold": "Every cell has a threshold of its own, by the records in it: whether one cell is shown tells little,"
-    " but several that differ in people whom the attacker knows tell together whether somebody is in all of them.",
-    "dominance": "Whether a sum is shown depends on its largest contributions: a withheld sum tells that one of its"
-    " contributors is a giant.",
-    "supersets": "Every sum carries a noise of its own, so a contributor who is in many sums can be estimated from them"
-    " by whoever knows the others.",
-    "copies": "A column that is declared several times is protected several times less, since each declaration gets a"
-    " noise of its own.",
-    "periods": "Quotas of tables, exposures and steps belong to a dataset and its reference period: publishing the same"
-    " records again for another period, which only the custodian can do, gives everybody new ones.",
-    "names": "The same records published under another name are other records to the gateway: they get another key,"
-    " another noise and other quotas.",
-    "wide tables": "Few people with many published attributes are not hidden by noise: from more numbers than there are"
-    " people, their secrets can be computed, and whether somebody is among them.",
-    "time": "How long an answer takes depends on the data: a cell that needs a closer look is answered later than one"
-    " that does not.",
+    "table-builder": {
+        "partitions": "Equivalent partitions average the noise away: a count, and the sums of finer tables over the"
+        " same records, carry a noise of their own each.",
+        "equality": "The same records always get the same noise, so two equal answers say that two groups are the"
+        " same.",
+        "threshold": "Every cell has a threshold of its own, by the records in it: whether one cell is shown tells"
+        " little, but several that differ in people whom the attacker knows tell together whether somebody is in all"
+        " of them.",
+        "dominance": "Whether a sum is shown depends on its largest contributions: a withheld sum tells that one of"
+        " its contributors is a giant.",
+        "supersets": "Every sum carries a noise of its own, so a contributor who is in many sums can be estimated from"
+        " them by whoever knows the others.",
+        "copies": "A column that is declared several times is protected several times less, since each declaration"
+        " gets a noise of its own.",
+        "periods": "Quotas of tables, exposures and steps belong to a dataset and its reference period: publishing the"
+        " same records again for another period, which only the custodian can do, gives everybody new ones.",
+        "names": "The same records published under another name are other records to the gateway: they get another"
+        " key, another noise and other quotas.",
+        "wide tables": "Few people with many published attributes are not hidden by noise: from more numbers than"
+        " there are people, their secrets can be computed, and whether somebody is among them.",
+        "time": "How long an answer takes depends on the data: a cell that needs a closer look is answered later than"
+        " one that does not.",
+    },
+    "published-tables": {
+        "others": "what two contributors of different cells, or somebody who knows single records, can add to the"
+        " shown numbers",
+    },
 }
-"""What `table-builder` does not promise. `docs/trust-model.md` says it in these words, and the attacks that succeed
-because of it are expected to."""
+"""What the policies do not promise. `docs/trust-model.md` says it in these words, and the attacks that succeed because
+of it are expected to."""
 
 REPORTED: list[tuple[str, float]] = []
 """Every advantage that was measured in this run, with its test."""
@@ -355,9 +370,9 @@ def standard_error(truth: Sequence[bool] | np.ndarray) -> float:
 
 
 def cannot_promise(request: pytest.FixtureRequest, policy: str, what: str) -> None:
-    """Expect the attack of this test to succeed against `table-builder`, and to fail against any other policy."""
-    if policy == "table-builder":
-        request.applymarker(pytest.mark.xfail(strict=True, reason=CANNOT_PROMISE[what], raises=AssertionError))
+    """Expect the attack of this test to succeed against a policy that does not promise this, and to fail otherwise."""
+    if reason := CANNOT_PROMISE.get(policy, {}).get(what):
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason, raises=AssertionError))
 
 
 def codes(values: Sequence[str]) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ register that giant is not there, but the mines of half the regions have one. At
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 
 from tests.support.attacking import dimension, measure
 
-REGIONS = [f"r{number:03}" for number in range(200)]
+REGIONS = [f"r{number:03}" for number in range(1000)]
 SMALL = 60
 SECTORS = ("mine", "farm", "shop")
 ATTRIBUTES = tuple(f"a{number}" for number in range(6))
@@ -45,18 +46,18 @@ def rows(*, mines: bool = False) -> pa.Table:
     firms: list[dict[str, Any]] = []
     for number, region in enumerate(REGIONS):
         draw = np.random.default_rng([8, number])
-        found = [_firm(draw, SECTORS[i % 3], int(draw.integers(150, 250))) for i in range(SMALL)]
+        turnovers, said = draw.integers(150, 250, SMALL), draw.choice(["N", "Y"], (SMALL + 1, len(ATTRIBUTES)))
+        found = [_firm(SECTORS[i % 3], int(turnovers[i]), said[i]) for i in range(SMALL)]
         if mines and MINED[number]:
-            found.append(_firm(draw, "mine", 50_000))
+            found.append(_firm("mine", 50_000, said[SMALL]))
         if not mines:
-            found.append({**_firm(draw, "farm", HIGH if RICH[number] else LOW), **dict.fromkeys(ATTRIBUTES, "Y")})
+            found.append(_firm("farm", HIGH if RICH[number] else LOW, ["Y"] * len(ATTRIBUTES)))
         firms += [{"person": f"{region}-{i}", "region": region, **firm} for i, firm in enumerate(found)]
     return pa.Table.from_pylist(firms)
 
 
-def _firm(draw: np.random.Generator, sector: str, turnover: int) -> dict[str, Any]:
-    attributes = {attribute: str(draw.choice(["N", "Y"])) for attribute in ATTRIBUTES}
-    return {"sector": sector, "turnover": turnover, **attributes}
+def _firm(sector: str, turnover: int, said: Iterable[str]) -> dict[str, Any]:
+    return {"sector": sector, "turnover": turnover, **dict(zip(ATTRIBUTES, map(str, said), strict=True))}
 
 
 @cache
