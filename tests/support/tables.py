@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bandung.connectors import reckoning
+from bandung.connectors.base import CellQuery, ContributionQuery, Stop
 from bandung.gateway.disclosure.published.links import COUNT, Links, Margin, Quantity
 from bandung.gateway.disclosure.published.registered import linked
 from bandung.gateway.disclosure.published.suppress import Needs
@@ -37,19 +38,28 @@ def a_registered_dataset(*tables: RegisteredTable, **changes: Any) -> Dataset:
     return a_dataset(policy=PublishedTables(tables=tables, **rules), training=TrainingRules(), **changes)
 
 
+@dataclass(frozen=True)
+class Held:
+    """Rows as a source holds them."""
+
+    rows: pa.Table
+
+    def cells(self, query: CellQuery, stop: Stop) -> pa.Table:
+        return reckoning.cells(query, self.rows)
+
+    def contributions(self, query: ContributionQuery, stop: Stop) -> pa.Table:
+        return reckoning.contributions(query, self.rows)
+
+
 def links_of(
     dataset: Dataset,
     records: list[dict[str, Any]],
     nesting: Mapping[tuple[str, str], Mapping[str, str]] | None = None,
 ) -> tuple[Epoch, Links, Needs]:
     """What publication works out of these records: the epoch, the linked numbers, and what they need."""
-    epoch, rows = an_epoch(dataset, rows=len(records)), rows_of(records)
+    epoch, held = an_epoch(dataset, rows=len(records)), Held(rows_of(records))
     epoch = replace(epoch, facts=replace(epoch.facts, nesting=nesting or {}))
-    return epoch, *linked(epoch, lambda cells, look: _asked(cells, look, rows))
-
-
-def _asked(cells: Any, look: Any, rows: pa.Table) -> Raw:
-    return Raw(reckoning.cells(cells, rows), reckoning.contributions(look, rows))
+    return epoch, *linked(epoch, lambda cells, look: Raw(held.cells(cells, Stop()), held.contributions(look, Stop())))
 
 
 def a_square(values: list[list[int]], *, records: int = 100) -> Links:
