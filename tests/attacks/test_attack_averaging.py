@@ -63,7 +63,7 @@ def mean_of_repeats(analysts: Analysts, table: str) -> np.ndarray:
 def test_the_mean_of_repeats_and_rewritings_knows_no_more_than_one_answer(
     ground: Ground, analysts: Analysts, policy: str
 ) -> None:
-    """Knowing everybody else, one count tells as much as the chance that its noise is 0, which is 0.25."""
+    """Knowing everybody else, one count tells as much as the chance that its noise is 0, which is 0.2517."""
     table = ground.publish(f"averaging {policy}", town.rows, town.COLUMNS, POLICIES[policy])
     found = advantage(mean_of_repeats(analysts, table) >= 0.5, town.ELDERS)
     assert found <= ground.most(policy, table, town.ELDERS) + standard_error(town.ELDERS)
