@@ -19,7 +19,7 @@ from bandung.federation.statistics import fan_out
 from bandung.federation.statistics.fan_out import ask
 from bandung.gateway.cli.console import ExitCode, run, subcommands
 from bandung.gateway.client import GatewayError
-from bandung.gateway.client.values import Dataset, Policy, Result
+from bandung.gateway.client.values import Column, Dataset, Policy, RegisteredTable, Result
 
 SQL = "SELECT region, COUNT(*) AS women FROM persons GROUP BY region"
 METADATA = {"bandung.columns": json.dumps({"region": "region", "women": "count"})}
@@ -72,8 +72,13 @@ class FakeGateway:
     def datasets(self) -> tuple[Dataset, ...]:
         if isinstance(self._says, Exception):
             raise self._says
-        policy = Policy("table-builder", 10, 3, 20.0, 2.5, 5, True, 3)
-        return (Dataset("persons", "Persons", "", "CC0-1.0", "IDN", "2026", "persons@1", "person", (), policy),)
+        tables = (RegisteredTable(("region", "sex"), ("count", "sum(income)")), RegisteredTable((), ("count",)))
+        policy = Policy("published-tables", 10, 6, 0.0, 0.0, 0, False, 3, tables=tables)
+        columns = (
+            Column("town", "Town", "dimension", (), "", "", 0, 0, 0, "", open=True),
+            Column("sex", "Sex", "dimension", (("F", "women"), ("M", "men")), "", "", 0, 0, 0, ""),
+        )
+        return (Dataset("persons", "Persons", "", "CC0-1.0", "IDN", "2026", "persons@1", "person", columns, policy),)
 
 
 REFUSED = GatewayError("B210", "FAILED_PRECONDITION", "B210: The table would have too few records per cell.")
@@ -298,4 +303,8 @@ def test_datasets_lists_every_country_and_who_is_away(
     assert bandung(monkeypatch, says, "datasets", "--members", str(members_file)) == 0
     shown = capsys.readouterr().out
     assert "BGD  persons@1  Persons (2026)" in shown
+    assert "town               dimension  any text that enough units have" in shown
+    assert "sex                dimension  F, M" in shown
+    assert "table region x sex: count, sum(income)" in shown
+    assert "table in all: count" in shown
     assert "IDN  The gateway could not be reached" in shown

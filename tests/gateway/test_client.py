@@ -83,7 +83,10 @@ def test_datasets_come_with_columns_and_policy(ani):
     region, _, _, income = dataset.columns
     assert (region.role, region.codes) == ("dimension", (("N", "N"), ("S", "S")))
     assert (income.role, income.maximum, income.unit_of_measurement) == ("measure", 1000.0, "units")
-    assert (dataset.policy.min_units, dataset.policy.threshold_spread) == (10, 4)
+    policy = dataset.policy
+    assert (policy.min_units, policy.threshold_spread, policy.noise, policy.noise_js) == (10, 4, "maximum-entropy", 2)
+    assert not policy.tables
+    assert not region.open
 
 
 def test_agreements_travel_unchanged(node, citra):

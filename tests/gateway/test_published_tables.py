@@ -13,6 +13,7 @@ import pytest
 
 from bandung.connectors.base import Stop
 from bandung.gateway.client import GatewayError, TableRequest
+from bandung.gateway.client.values import RegisteredTable
 from bandung.gateway.domain.declaration import parse_declaration
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.plan import Statistic
@@ -93,6 +94,14 @@ def truth(*dimensions: str) -> Mapping[tuple[str, ...], tuple[int, float]]:
         count, total = found.get(key, (0, 0.0))
         found[key] = count + 1, total + record["turnover"]
     return found
+
+
+def test_the_catalogue_names_the_tables_that_are_answered(gateway: Gateway) -> None:
+    with a_client(gateway.address, gateway.idn.ca, gateway.identity("analyst/ani")) as client:
+        (dataset,) = client.datasets()
+    assert dataset.policy.tables == tuple(
+        RegisteredTable((place, "sector"), ("count", "sum(turnover)")) for place in ("district", "province")
+    )
 
 
 def test_what_a_registered_table_shows_is_exact_and_the_rest_is_missing(gateway: Gateway) -> None:

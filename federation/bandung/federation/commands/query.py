@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bandung.federation.domain.member import Member
     from bandung.federation.domain.study import Outcome
     from bandung.federation.statistics.combine import Pooled
-    from bandung.gateway.client.values import Column, Plan
+    from bandung.gateway.client.values import Column, Plan, RegisteredTable
 
 
 def query(
@@ -96,6 +96,7 @@ def datasets(
         for dataset in found:
             lines += [f"{member.id}  {dataset.epoch}  {dataset.title} ({dataset.period})"]
             lines += [f"     {column.name:<18} {column.role:<10} {_domain(column)}" for column in dataset.columns]
+            lines += [f"     table {_registered(table)}" for table in dataset.policy.tables]
     report(document, lines, as_json=as_json)
     return ExitCode.DONE if any(isinstance(found, list) for found in document.values()) else ExitCode.UNAVAILABLE
 
@@ -237,7 +238,13 @@ def _outcome_document(outcome: Outcome) -> dict[str, Any]:
     return {"status": "unreachable", "reason": outcome.reason}
 
 
+def _registered(table: RegisteredTable) -> str:
+    return f"{' x '.join(table.group_by) or 'in all'}: {', '.join(table.statistics)}"
+
+
 def _domain(column: Column) -> str:
+    if column.open:
+        return "any text that enough units have"
     if column.codes:
         codes = ", ".join(code for code, _ in column.codes[:12])
         return f"{codes}, … ({len(column.codes)} codes)" if len(column.codes) > 12 else codes

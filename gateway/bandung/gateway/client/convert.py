@@ -16,6 +16,7 @@ from bandung.gateway.client.values import (
     JobStatus,
     Plan,
     Policy,
+    RegisteredTable,
     Result,
     TableRequest,
 )
@@ -157,6 +158,9 @@ def dataset(message: catalogue_pb2.Dataset) -> Dataset:
             rules.delta,
             rules.mechanism,
             rules.threshold_spread,
+            rules.noise_js,
+            rules.noise,
+            tuple(RegisteredTable(tuple(table.group_by), tuple(table.statistics)) for table in rules.tables),
         ),
     )
 
@@ -173,6 +177,7 @@ def _column(message: catalogue_pb2.Column) -> Column:
         message.maximum,
         message.decimals,
         message.unit_of_measurement,
+        message.open,
     )
 
 

@@ -51,6 +51,7 @@ class Column:
     Attributes:
         codes: pairs of code and label in the public list's order; empty for measures.
         missing, parent: of dimensions; empty if there is none.
+        open: of dimensions without a public code list.
         minimum, maximum: declared range of measures, both inclusive.
     """
 
@@ -64,6 +65,15 @@ class Column:
     maximum: float
     decimals: int
     unit_of_measurement: str
+    open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredTable:
+    """A table that a dataset under `published-tables` answers; see `RegisteredTable` in `catalogue.proto`."""
+
+    group_by: tuple[str, ...]
+    statistics: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,9 @@ class Policy:
     delta: float = 0.0
     mechanism: str = ""
     threshold_spread: int = 0
+    noise_js: int = 0
+    noise: str = ""
+    tables: tuple[RegisteredTable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

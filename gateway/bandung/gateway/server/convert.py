@@ -18,6 +18,7 @@ from bandung.gateway.domain.policy import (
     DifferentialPrivacy,
     Policy,
     PublishedTables,
+    RegisteredTable,
     TableBuilder,
     TrainingRules,
     kind,
@@ -165,6 +166,8 @@ def _policy(rules: Policy, training: TrainingRules) -> catalogue_pb2.Policy:
             policy.mean_cell_min = rules.mean_cell_min
             policy.noise_variance = rules.noise_variance
             policy.noise_max = rules.noise_max
+            policy.noise_js = rules.noise_js
+            policy.noise = "maximum-entropy" if rules.ons is None else "ons"
         case DifferentialPrivacy():
             policy.nano_rho_per_analyst = rules.nano_rho_per_analyst
             policy.nano_rho_per_table = rules.nano_rho_per_table
@@ -173,7 +176,13 @@ def _policy(rules: Policy, training: TrainingRules) -> catalogue_pb2.Policy:
             policy.mechanism = rules.mechanism.value
         case PublishedTables():
             policy.min_units = rules.min_units
+            policy.tables.extend(_registered(table) for table in rules.tables)
     return policy
+
+
+def _registered(table: RegisteredTable) -> catalogue_pb2.RegisteredTable:
+    names = [statistic.name for statistic in table.statistics]
+    return catalogue_pb2.RegisteredTable(group_by=table.group_by, statistics=names)
 
 
 def _column(column: Dimension | Measure) -> catalogue_pb2.Column:
@@ -185,6 +194,7 @@ def _column(column: Dimension | Measure) -> catalogue_pb2.Column:
             codes=[_code(code) for code in column.codes],
             missing=column.missing or "",
             parent=column.parent or "",
+            open=column.open,
         )
     return catalogue_pb2.Column(
         name=column.name,

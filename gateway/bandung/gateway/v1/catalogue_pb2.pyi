@@ -56,7 +56,7 @@ class Dataset(_message.Message):
     def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., licence: _Optional[str] = ..., country: _Optional[str] = ..., period: _Optional[str] = ..., epoch: _Optional[str] = ..., unit: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ...) -> None: ...
 
 class Column(_message.Message):
-    __slots__ = ("name", "label", "role", "codes", "missing", "parent", "minimum", "maximum", "decimals", "unit_of_measurement")
+    __slots__ = ("name", "label", "role", "codes", "missing", "parent", "minimum", "maximum", "decimals", "unit_of_measurement", "open")
     class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ROLE_UNSPECIFIED: _ClassVar[Column.Role]
@@ -77,6 +77,7 @@ class Column(_message.Message):
     MAXIMUM_FIELD_NUMBER: _ClassVar[int]
     DECIMALS_FIELD_NUMBER: _ClassVar[int]
     UNIT_OF_MEASUREMENT_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
     name: str
     label: str
     role: Column.Role
@@ -87,7 +88,8 @@ class Column(_message.Message):
     maximum: float
     decimals: int
     unit_of_measurement: str
-    def __init__(self, name: _Optional[str] = ..., label: _Optional[str] = ..., role: _Optional[_Union[Column.Role, str]] = ..., codes: _Optional[_Iterable[_Union[Code, _Mapping]]] = ..., missing: _Optional[str] = ..., parent: _Optional[str] = ..., minimum: _Optional[float] = ..., maximum: _Optional[float] = ..., decimals: _Optional[int] = ..., unit_of_measurement: _Optional[str] = ...) -> None: ...
+    open: bool
+    def __init__(self, name: _Optional[str] = ..., label: _Optional[str] = ..., role: _Optional[_Union[Column.Role, str]] = ..., codes: _Optional[_Iterable[_Union[Code, _Mapping]]] = ..., missing: _Optional[str] = ..., parent: _Optional[str] = ..., minimum: _Optional[float] = ..., maximum: _Optional[float] = ..., decimals: _Optional[int] = ..., unit_of_measurement: _Optional[str] = ..., open: _Optional[bool] = ...) -> None: ...
 
 class Code(_message.Message):
     __slots__ = ("code", "label")
@@ -98,7 +100,7 @@ class Code(_message.Message):
     def __init__(self, code: _Optional[str] = ..., label: _Optional[str] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("kind", "min_units", "variables_max", "mean_cell_min", "noise_variance", "noise_max", "training_allowed", "cohort_min", "nano_rho_per_analyst", "nano_rho_per_table", "nano_rho_per_table_max", "delta", "mechanism", "threshold_spread")
+    __slots__ = ("kind", "min_units", "variables_max", "mean_cell_min", "noise_variance", "noise_max", "training_allowed", "cohort_min", "nano_rho_per_analyst", "nano_rho_per_table", "nano_rho_per_table_max", "delta", "mechanism", "threshold_spread", "noise_js", "noise", "tables")
     KIND_FIELD_NUMBER: _ClassVar[int]
     MIN_UNITS_FIELD_NUMBER: _ClassVar[int]
     VARIABLES_MAX_FIELD_NUMBER: _ClassVar[int]
@@ -113,6 +115,9 @@ class Policy(_message.Message):
     DELTA_FIELD_NUMBER: _ClassVar[int]
     MECHANISM_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_SPREAD_FIELD_NUMBER: _ClassVar[int]
+    NOISE_JS_FIELD_NUMBER: _ClassVar[int]
+    NOISE_FIELD_NUMBER: _ClassVar[int]
+    TABLES_FIELD_NUMBER: _ClassVar[int]
     kind: str
     min_units: int
     variables_max: int
@@ -127,4 +132,15 @@ class Policy(_message.Message):
     delta: float
     mechanism: str
     threshold_spread: int
-    def __init__(self, kind: _Optional[str] = ..., min_units: _Optional[int] = ..., variables_max: _Optional[int] = ..., mean_cell_min: _Optional[float] = ..., noise_variance: _Optional[float] = ..., noise_max: _Optional[int] = ..., training_allowed: _Optional[bool] = ..., cohort_min: _Optional[int] = ..., nano_rho_per_analyst: _Optional[int] = ..., nano_rho_per_table: _Optional[int] = ..., nano_rho_per_table_max: _Optional[int] = ..., delta: _Optional[float] = ..., mechanism: _Optional[str] = ..., threshold_spread: _Optional[int] = ...) -> None: ...
+    noise_js: int
+    noise: str
+    tables: _containers.RepeatedCompositeFieldContainer[RegisteredTable]
+    def __init__(self, kind: _Optional[str] = ..., min_units: _Optional[int] = ..., variables_max: _Optional[int] = ..., mean_cell_min: _Optional[float] = ..., noise_variance: _Optional[float] = ..., noise_max: _Optional[int] = ..., training_allowed: _Optional[bool] = ..., cohort_min: _Optional[int] = ..., nano_rho_per_analyst: _Optional[int] = ..., nano_rho_per_table: _Optional[int] = ..., nano_rho_per_table_max: _Optional[int] = ..., delta: _Optional[float] = ..., mechanism: _Optional[str] = ..., threshold_spread: _Optional[int] = ..., noise_js: _Optional[int] = ..., noise: _Optional[str] = ..., tables: _Optional[_Iterable[_Union[RegisteredTable, _Mapping]]] = ...) -> None: ...
+
+class RegisteredTable(_message.Message):
+    __slots__ = ("group_by", "statistics")
+    GROUP_BY_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    group_by: _containers.RepeatedScalarFieldContainer[str]
+    statistics: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, group_by: _Optional[_Iterable[str]] = ..., statistics: _Optional[_Iterable[str]] = ...) -> None: ...
