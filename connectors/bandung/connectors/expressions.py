@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pyarrow as pa
 import sqlalchemy as sa
 
-from bandung.connectors.base import Among, Banded, Column, Condition, Expression, FixedPoint, Recode
+from bandung.connectors.base import Among, Banded, Column, Condition, Expression, FixedPoint, Recode, Scalar
 from bandung.connectors.columns import Columns, Sql
 from bandung.connectors.literals import is_number, literals
 from bandung.connectors.schemas import source_type
@@ -38,15 +36,34 @@ class Expressions:
                 number = self._shifted(expression)
                 safe = number.between(real(-_SAFE_INTEGER), real(_SAFE_INTEGER))
                 return sa.case((safe, sa.cast(sa.func.floor(number), sa.BigInteger)), else_=None)
-            case Recode(codes=codes, missing=missing):
-                return self._coded(expression, [code for code, _ in codes], missing)
+            case Recode():
+                return self._recoded(expression)
             case Banded(bands=bands, missing=missing):
-                return self._coded(expression, [code for code, _, _ in bands], missing)
+                codes = [code for code, _, _ in bands]
+                every = [*([missing] if missing is not None and missing not in codes else []), *codes]
+                whens = [(self._matches(expression, code), sa.literal(code, sa.String)) for code in every]
+                return sa.case(*whens, else_=None)
 
-    def _coded(self, expression: Recode | Banded, codes: Sequence[str], missing: str | None) -> Sql:
-        every = [*([missing] if missing is not None and missing not in codes else []), *codes]
-        whens = [(self._matches(expression, code), sa.literal(code, sa.String)) for code in every]
-        return sa.case(*whens, else_=None)
+    def _recoded(self, recode: Recode) -> Sql:
+        type_ = source_type(self.columns.schema, recode.column)
+        column, text = self.columns.column(recode.column), pa.types.is_string(type_)
+        code_of: dict[Scalar, str] = {}
+        for code, values in recode.codes:
+            for value in literals(values, type_):
+                code_of.setdefault(value, code)
+        spelled: list[Scalar] = []
+        others: dict[str, list[Scalar]] = {}
+        for value, code in code_of.items():
+            as_it_is = (text or type(value) is int) and str(value) == code
+            (spelled if as_it_is else others.setdefault(code, [])).append(value)
+        whens: list[tuple[Sql, Sql]] = []
+        if spelled:
+            # Engines look a value up in one long list, but try each of many conditions in turn.
+            whens.append((column.in_(spelled), column if text else sa.cast(column, sa.String)))
+        whens += [(column.in_(values), sa.literal(code, sa.String)) for code, values in others.items()]
+        if recode.missing is not None:
+            whens.append((column.is_(None), sa.literal(recode.missing, sa.String)))
+        return sa.case(*whens, else_=None) if whens else sa.cast(sa.null(), sa.String)
 
     def holds(self, expression: Expression, condition: Condition) -> Sql:
         """Return the predicate that a row meets a condition on the expression."""

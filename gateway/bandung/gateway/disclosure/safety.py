@@ -67,7 +67,7 @@ def uncertified(checked: CheckedPlan, epoch: Epoch, cells: pa.Table, dataset_key
         top=max(2, policy.dominance_n) if query.measures else 0,
         cells=tuple(checked.keys[place] for place in places) if named else None,
         least=tuple(least),
-        units_enough=policy.min_units,
+        units_enough=policy.min_units + policy.threshold_spread,
     )
 
 
