@@ -75,7 +75,7 @@ def test_a_coarser_grid_moves_no_sum_by_more_than_it_says(changes: list[tuple[in
 
 
 def drawn(found: Noise, count: int = 40_000) -> np.ndarray:
-    return found.add(np.zeros(count, np.int64)).astype(np.float64)
+    return found.draw(count).added_to(np.zeros(count, np.int64)).astype(np.float64)
 
 
 @pytest.mark.parametrize("mechanism", Mechanism)
@@ -111,6 +111,18 @@ def test_noise_has_the_shape_of_its_distribution(mechanism: Mechanism) -> None:
 
 
 @pytest.mark.parametrize("mechanism", Mechanism)
+def test_numbers_that_threads_draw_at_the_same_time_have_nothing_in_common(mechanism: Mechanism) -> None:
+    """Correlations of 4,000 independent pairs of numbers are normal, with a standard error of 1 / sqrt(4,000)."""
+    found = noise(mechanism, Sensitivity(1, 1, 1), 100_000)
+    begun = [found.draw(4_000) for _ in range(6)]
+    together = [draws.added_to(np.zeros(4_000, np.int64)) for draws in begun]
+    parts = np.concatenate(together).reshape(-1, 100)
+    assert len(np.unique(parts, axis=0)) == len(parts)
+    related = np.corrcoef(np.array(together))[np.triu_indices(6, 1)]
+    assert abs(related).max() < SIX_SIGMA / sqrt(4_000)
+
+
+@pytest.mark.parametrize("mechanism", Mechanism)
 @pytest.mark.parametrize("nano_rho", [1_000_000, 1_000_000_000, 8_000_000_000])
 def test_intervals_hold_95_percent_or_more(mechanism: Mechanism, nano_rho: int) -> None:
     found = noise(mechanism, Sensitivity(1, 1, 1), nano_rho)
@@ -121,7 +133,7 @@ def test_intervals_hold_95_percent_or_more(mechanism: Mechanism, nano_rho: int) 
 def test_sums_beyond_64_bits_get_noise_and_stay_exact_to_the_grid() -> None:
     found = noise(Mechanism.GAUSSIAN, Sensitivity(10**30, 10**60, 3), 10**15)
     values = np.array([3 * 10**33, -(10**35)], dtype=object)
-    noisy = found.add(values)
+    noisy = found.draw(2).added_to(values)
     assert all(isinstance(value, int) for value in noisy)
     assert all(abs(a - b) < 12 * found.standard_error for a, b in zip(noisy, values, strict=True))
 

@@ -86,7 +86,7 @@ class _Column:
 
 
 class _Table:
-    """Draws each aggregate of a table once, when first asked for it."""
+    """Draws each aggregate of a table once, all of them at the same time."""
 
     def __init__(self, checked: CheckedPlan, epoch: Epoch, raw: Raw) -> None:
         self._checked = checked
@@ -94,6 +94,7 @@ class _Table:
         self._raw = raw
         self._cells = Padded.on(checked, raw.cells)
         self._noises = noises(checked, epoch)
+        self._draws = {found: noise.draw(self._size(found)) for found, noise in self._noises.items()}
         self._drawn: dict[Aggregate, NDArray[Any]] = {}
         self._mechanism = epoch.dataset.policy_as(DifferentialPrivacy).mechanism
 
@@ -167,8 +168,15 @@ class _Table:
 
     def _integers(self, aggregate: Aggregate) -> NDArray[Any]:
         if aggregate not in self._drawn:
-            self._drawn[aggregate] = self._noises[aggregate].add(self._exact(aggregate))
+            self._drawn[aggregate] = self._draws.pop(aggregate).added_to(self._exact(aggregate))
         return self._drawn[aggregate]
+
+    def _size(self, aggregate: Aggregate) -> int:
+        """How many integers there are of an aggregate."""
+        cells = len(self._cells.rows)
+        if aggregate.kind is not AggregateKind.HISTOGRAM:
+            return cells
+        return cells * bins(declared(self._epoch.dataset, aggregate.measure), self._checked, self._epoch).count
 
     def _exact(self, aggregate: Aggregate) -> NDArray[Any]:
         """The aggregate without noise: int64, or Python integers where they may be larger."""
