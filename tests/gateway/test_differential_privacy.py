@@ -17,6 +17,7 @@ from bandung.gateway.disclosure.aggregates import AggregateKind, aggregates, sen
 from bandung.gateway.disclosure.differential_privacy import expected, protect, questions
 from bandung.gateway.disclosure.estimates import Bins, Noisy
 from bandung.gateway.disclosure.spending import allotment, noises
+from bandung.gateway.domain.dataset import Mode
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.noise import standard_error
 from bandung.gateway.domain.policy import DifferentialPrivacy, Mechanism
@@ -130,6 +131,23 @@ def test_the_source_adds_up_no_keys_and_clamps_what_it_adds_up() -> None:
     assert asked.view.key is None
     assert asked.where == (Between("income", 1, 5),)
     assert [(measure.bounds, measure.squares) for measure in asked.measures] == [((100, 400), True)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "bounds", "clamped"),
+    [
+        (Mode.SNAPSHOT, None, None),
+        (Mode.SNAPSHOT, (0, 1000), None),
+        (Mode.SNAPSHOT, (0, 999), (0, 999)),
+        (Mode.LIVE, None, (0, 1000)),
+    ],
+)
+def test_only_the_whole_range_of_a_verified_copy_needs_no_clamping(
+    mode: Mode, bounds: tuple[float, float] | None, clamped: tuple[int, int] | None
+) -> None:
+    epoch = a_private_epoch(mode=mode, columns=(a_dimension(), a_measure(bounds=bounds)))
+    (measure,) = questions(a_plan(epoch, "sum(income)"), epoch).cells.measures
+    assert measure.bounds == clamped
 
 
 names = st.lists(st.sampled_from(EVERY), min_size=1, max_size=7, unique=True)

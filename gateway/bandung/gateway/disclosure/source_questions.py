@@ -11,6 +11,7 @@ from bandung.connectors.base import Measure as SourceMeasure
 from bandung.gateway.disclosure.aggregates import Aggregate, AggregateKind, declared
 from bandung.gateway.disclosure.open_keys import open_dimension
 from bandung.gateway.disclosure.spending import allotment, binned, bins
+from bandung.gateway.domain.dataset import Mode
 
 if TYPE_CHECKING:
     from bandung.gateway.domain.dataset import Epoch
@@ -59,7 +60,14 @@ def questions(checked: CheckedPlan, epoch: Epoch) -> Questions:
 
 
 def _source(name: str, drawn: Mapping[Aggregate, int], epoch: Epoch) -> SourceMeasure:
-    """A measure as the source needs to know it: clamped, so that one row moves no sum by more than declared."""
+    """A measure as the source needs to know it: clamped, so that one row moves no sum by more than declared.
+
+    Publication verified a copy's values to be within the declared range, so that clamping them to all of it changes
+    nothing, and what is stored of finest cells will do. Whether that is so is for declarations to say, not for the
+    data's own extremes: the time that an answer takes must not tell of a single record.
+    """
     measure = declared(epoch.dataset, name)
+    bounds = measure.bounds_steps
+    verified = epoch.dataset.mode is Mode.SNAPSHOT and bounds == measure.range_steps
     squares = Aggregate(AggregateKind.SQUARES, name) in drawn
-    return SourceMeasure(name, optional=measure.optional, bounds=measure.bounds_steps, squares=squares)
+    return SourceMeasure(name, optional=measure.optional, bounds=None if verified else bounds, squares=squares)
