@@ -33,5 +33,6 @@ def test_private_answers_pool_with_the_error_that_their_noise_implies(tmp_path: 
     total = pool([answer]).total
     assert total["farms.se"][0].as_py() == pytest.approx(answer.noise_of("farms")["variance"] ** 0.5)
     assert total["total.se"][0].as_py() == pytest.approx(standard_error(answer.noise_of("total")))
-    assert total["mean.se"].null_count == 0
+    assert total["mean.se"].is_valid() == total["mean"].is_valid()
+    assert total["mean.se"].null_count <= 1, "of the 78 farms without an area the mean may drown in noise"
     assert total["middle"].null_count == total.num_rows
