@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import ceil, sqrt
 from statistics import pvariance, quantiles, variance
 
 import numpy as np
@@ -19,7 +19,7 @@ from bandung.gateway.disclosure.estimates import Bins, Noisy
 from bandung.gateway.disclosure.spending import allotment, noises
 from bandung.gateway.domain.dataset import Mode
 from bandung.gateway.domain.errors import ErrorKind, Refusal
-from bandung.gateway.domain.noise import standard_error
+from bandung.gateway.domain.noise import half_width, standard_error
 from bandung.gateway.domain.policy import DifferentialPrivacy, Mechanism
 from tests.support.builders import a_dimension, a_measure
 from tests.support.private import PLENTY, a_plan, a_private_epoch, persons, raw_of, release_of
@@ -267,9 +267,23 @@ def test_what_is_published_of_the_noise_bounds_the_error_that_is_met(rows_max: i
         assert met > 0
 
 
+@pytest.mark.parametrize("mechanism", Mechanism)
+def test_intervals_are_foreseen_as_wide_as_the_answer_s(mechanism: Mechanism) -> None:
+    """Those of whole numbers are rounded up to one; those of ratios depend on the cell, up to what is foreseen."""
+    policy = DifferentialPrivacy(nano_rho_per_table_max=PLENTY, mechanism=mechanism)
+    epoch = a_private_epoch(policy=policy)
+    plan = a_plan(epoch, "count", "sum(income)", "mean(income)", nano_rho=2_000_000)
+    row = the_row(release_of(plan, epoch, persons(income=[500] * 20_000)))
+    foreseen = {name: half_width(published, row["count"]) or 0 for name, published in expected(plan, epoch).items()}
+    assert [row["count.ci95"], row["sum(income).ci95"]] == [ceil(foreseen["count"]), ceil(foreseen["sum(income)"])]
+    assert foreseen["mean(income)"] / 1.5 < row["mean(income).ci95"] <= foreseen["mean(income)"]
+
+
 def test_a_release_states_its_noise() -> None:
     epoch = a_private_epoch()
-    noise = release_of(a_plan(epoch, *EVERY, nano_rho=4_000_000), epoch, persons(income=INCOMES)).noise
+    release = release_of(a_plan(epoch, *EVERY, nano_rho=4_000_000), epoch, persons(income=INCOMES))
+    noise = {name: dict(entry) for name, entry in release.noise.items()}
+    assert [entry.pop("standard_errors_in_ci95") for entry in noise.values()] == pytest.approx([1.96] * 7, rel=1e-4)
     assert noise["count"] == pytest.approx({"scale": sqrt(500), "variance": 500}, rel=1e-3)
     assert noise["mean(income)"]["scale"] == pytest.approx(500 * sqrt(500), rel=1e-3)
     assert {name: sorted(entry) for name, entry in noise.items()} == {

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,20 @@ def test_explain_says_what_a_question_would_cost_is_on_the_record_and_spends_not
     assert ("relative error 95 %", "count") in said
     assert gateway.last() == ("query.explained", None)
     assert gateway.spent("nano_rho/farms") == 0
+
+
+@pytest.mark.parametrize("mechanism", ["gaussian", "laplace"])
+def test_explain_foresees_the_interval_that_the_answer_carries(tmp_path: Path, mechanism: str):
+    with a_gateway(tmp_path) as gateway:
+        gateway.publish(policy=POLICY | {"mechanism": mechanism}, training={"allowed": False})
+        gateway.agree()
+        with client(gateway) as ani:
+            sql = "SELECT COUNT(*) AS n FROM farms"
+            said = {
+                (row["aspect"], row["subject"]): row["value"] for row in ani.query(f"EXPLAIN {sql}").table.to_pylist()
+            }
+            (row,) = ani.query(sql).table.to_pylist()
+    assert row["n_ci95"] == ceil(float(said["error 95 %", "count"]))
 
 
 def test_free_predicates_quantiles_and_distinct_units_are_answered(gateway: Gateway):

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from bandung.gateway.disclosure.aggregates import Aggregate, AggregateKind, centre, contributors, declared, reach, units
 from bandung.gateway.disclosure.noise import Noise as Drawn
+from bandung.gateway.disclosure.noise import half_width
 from bandung.gateway.disclosure.open_keys import open_dimension
 from bandung.gateway.disclosure.spending import bins, noises
+from bandung.gateway.domain.noise import CI95
 from bandung.gateway.domain.plan import Statistic, StatisticKind
+from bandung.gateway.domain.policy import DifferentialPrivacy
 
 if TYPE_CHECKING:
     from bandung.gateway.domain.dataset import Epoch, Measure
@@ -22,14 +25,15 @@ def expected(checked: CheckedPlan, epoch: Epoch) -> Noise:
     """Return how far the noise will move each statistic of a table; spends and reveals nothing.
 
     Beside the form that the statistic's kind has there is `scale`, that of the distribution of the noise on what is
-    added up for it, in the statistic's own unit.
+    added up for it, in the statistic's own unit, and how wide the answer's intervals are.
 
     Raises:
         Refusal: NOT_UNDER_POLICY or TOO_LARGE, as `questions` does.
     """
     open_dimension(checked, epoch)
     drawn = noises(checked, epoch)
-    return {statistic.name: _expected(statistic, checked, epoch, drawn) for statistic in checked.plan.statistics}
+    wide = {CI95: half_width(epoch.dataset.policy_as(DifferentialPrivacy).mechanism, 1.0)}
+    return {found.name: {**_expected(found, checked, epoch, drawn), **wide} for found in checked.plan.statistics}
 
 
 def _expected(

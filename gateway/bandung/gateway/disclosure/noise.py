@@ -17,6 +17,7 @@ from opendp.measurements import make_gaussian, make_gaussian_threshold, make_lap
 from opendp.metrics import absolute_distance, l01inf_distance, l02inf_distance, l1_distance, l2_distance
 
 from bandung.gateway.disclosure.privacy_budget import pure_epsilon, rho
+from bandung.gateway.domain.noise import NORMAL_95
 from bandung.gateway.domain.policy import Mechanism
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _HELPERS: Final = ThreadPoolExecutor(thread_name_prefix="noise")
 """OpenDP draws on one processor, without holding Python's lock. Threads are kept: new ones often begin their work on
 the processor of the one that started them."""
 
-_HALF_WIDTH: Final = {Mechanism.GAUSSIAN: 1.959964, Mechanism.LAPLACE: log(20) / sqrt(2)}
+_HALF_WIDTH: Final = {Mechanism.GAUSSIAN: NORMAL_95, Mechanism.LAPLACE: log(20) / sqrt(2)}
 """95 % of a distribution lie within as many standard deviations; those of sums of Laplace variables within fewer."""
 
 

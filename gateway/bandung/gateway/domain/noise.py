@@ -10,6 +10,9 @@ the plan alone, never on data:
 - `standard_error_max_times_root_count`, `standard_error_max_times_root_contributors`: to be divided by their root
   (standard deviations);
 - `standard_error_max_of_rank`: of the rank of a quantile, in records; what that means for its value is for the data.
+
+Beside it may stand `standard_errors_in_ci95`, how many standard errors are half a 95 % interval; else the noise is
+taken to be normal.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ CELL_SIZES: Final = (20, 100, 1_000, 10_000)
 """Records in a cell for which an expected error is told, where it depends on them."""
 NORMAL_95: Final = 1.959963984540054
 """Half-width of the 95 % interval of the standard normal distribution."""
+CI95: Final = "standard_errors_in_ci95"
 
 
 def variance(published: Mapping[str, float], records: float | None = None) -> float | None:
@@ -60,3 +64,9 @@ def standard_error(published: Mapping[str, float], records: float | None = None)
     """Return the root of `variance`; arguments as there."""
     of = variance(published, records)
     return None if of is None else sqrt(of)
+
+
+def half_width(published: Mapping[str, float], records: float | None = None) -> float | None:
+    """Return half the width of the 95 % interval, or the largest that it can have; else as `variance`."""
+    error = standard_error(published, records)
+    return None if error is None else published.get(CI95, NORMAL_95) * error

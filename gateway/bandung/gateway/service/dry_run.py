@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from bandung.gateway.domain.noise import CELL_SIZES, NORMAL_95, Noise, standard_error
+from bandung.gateway.domain.noise import CELL_SIZES, Noise, half_width
 
 if TYPE_CHECKING:
     from bandung.gateway.planning.check import CheckedPlan
@@ -103,17 +103,17 @@ def _rows(planned: Planned) -> Iterator[tuple[str, str, int | None, str]]:
 
 def _errors(statistic: str, published: Mapping[str, float]) -> Iterator[tuple[str, str, int | None, str]]:
     """The half-width of the 95 % interval: once where it is the same in every cell, else by the cell's size."""
-    everywhere = standard_error(published)
+    everywhere = half_width(published)
     if everywhere is not None:
-        yield "error 95 %", statistic, None, _number(NORMAL_95 * everywhere)
+        yield "error 95 %", statistic, None, _number(everywhere)
     for size in CELL_SIZES:
-        error = standard_error(published, size)
+        error = half_width(published, size)
         if error is None:
             continue
         if everywhere is None:
-            yield "error 95 %", statistic, size, _number(NORMAL_95 * error)
+            yield "error 95 %", statistic, size, _number(error)
         elif statistic in {"count", "units"}:
-            yield "relative error 95 %", statistic, size, f"{100 * NORMAL_95 * error / size:.2g} %"
+            yield "relative error 95 %", statistic, size, f"{100 * error / size:.2g} %"
 
 
 def _number(value: float) -> str:
