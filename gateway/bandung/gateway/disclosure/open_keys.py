@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import product
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -60,7 +59,7 @@ def with_keys(checked: CheckedPlan, epoch: Epoch, raw: Raw) -> tuple[CheckedPlan
     )
     contributions = None if raw.contributions is None else _only(raw.contributions, name, found)
     kept = replace(raw, cells=_only(raw.cells, name, found), contributions=contributions)
-    return replace(checked, codes=codes, keys=tuple(product(*codes))), kept
+    return replace(checked, codes=codes), kept
 
 
 def _found(name: str, checked: CheckedPlan, epoch: Epoch, units: pa.Table | None) -> tuple[str, ...]:

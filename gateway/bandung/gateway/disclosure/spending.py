@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from math import prod
 from typing import TYPE_CHECKING
 
 from bandung.gateway.disclosure.aggregates import Aggregate, AggregateKind, aggregates, sensitivity
@@ -57,7 +56,7 @@ def noises(checked: CheckedPlan, epoch: Epoch) -> Mapping[Aggregate, Noise]:
         Unconfirmed: OpenDP's account of a noise is above its part of the budget.
     """
     dataset, known = epoch.dataset, not epoch.dataset.opened(checked.plan.group_by)
-    cells = prod(map(len, checked.codes)) if known else dataset.unit_rows_max
+    cells = checked.cells if known else dataset.unit_rows_max
     mechanism = dataset.policy_as(DifferentialPrivacy).mechanism
     return {
         found: noise(mechanism, sensitivity(found, dataset, cells), share)
@@ -77,7 +76,7 @@ def bins(measure: Measure, checked: CheckedPlan, epoch: Epoch) -> Bins:
         Refusal: TOO_LARGE if those are too few.
     """
     policy = epoch.dataset.policy_as(DifferentialPrivacy)
-    most = min(policy.quantile_bins, policy.cells_max // max(1, prod(map(len, checked.codes))))
+    most = min(policy.quantile_bins, policy.cells_max // max(1, checked.cells))
     if most < min(_BINS_MIN, policy.quantile_bins):
         raise Refusal(
             ErrorKind.TOO_LARGE, f"Quantiles of so many cells need more than {policy.cells_max} bins; group by less."

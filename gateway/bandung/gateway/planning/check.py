@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from math import prod
 
@@ -28,20 +29,27 @@ _TABLE_BUILDER_KINDS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CheckedPlan:
     """Proof that a plan passed its epoch's rules. Only `check` makes one.
 
     Attributes:
         codes: for each dimension of `plan.group_by`, the codes of the padded table in code-list order; none for an
             open dimension.
-        keys: every cell of the padded table: the product of `codes`, the last dimension running fastest. There are
-            none if a dimension is open: the cells are then those of the release.
     """
 
     plan: Plan
     codes: tuple[tuple[str, ...], ...]
-    keys: tuple[tuple[str, ...], ...]
+
+    @property
+    def cells(self) -> int:
+        """Number of cells of the padded table; 0 if a dimension is open: the cells are then those of the release."""
+        return prod(map(len, self.codes))
+
+    @cached_property
+    def keys(self) -> tuple[tuple[str, ...], ...]:
+        """Every cell of the padded table: the product of `codes`, the last dimension running fastest."""
+        return tuple(product(*self.codes))
 
 
 def check(plan: Plan, epoch: Epoch) -> CheckedPlan:
@@ -75,7 +83,7 @@ def check(plan: Plan, epoch: Epoch) -> CheckedPlan:
     cells_max = min(CELLS_MAX, policy.cells_max) if isinstance(policy, DifferentialPrivacy) else CELLS_MAX
     if prod(max(1, len(listed)) for listed in codes) > cells_max:
         raise Refusal(ErrorKind.TOO_LARGE, f"The table has more than {cells_max} cells.")
-    return CheckedPlan(plan, codes, tuple(product(*codes)))
+    return CheckedPlan(plan, codes)
 
 
 def _check_table_builder(plan: Plan, epoch: Epoch, policy: TableBuilder) -> None:

@@ -73,9 +73,8 @@ def bytes_about(plans: Iterable[CheckedPlan], statistics: int) -> int:
     """Return the rough size of an answer: codes, numbers and statuses of every cell, and the frame around them."""
     total = _FRAME_BYTES
     for checked in plans:
-        cells = len(checked.keys)
         codes = sum(4 + sum(map(len, codes)) / max(1, len(codes)) for codes in checked.codes)
-        total += round(cells * (codes + statistics * _NUMBER_BYTES + _STATUS_BYTES))
+        total += round(checked.cells * (codes + statistics * _NUMBER_BYTES + _STATUS_BYTES))
     return total
 
 

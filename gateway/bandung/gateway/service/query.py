@@ -249,7 +249,7 @@ class QueryDesk:
             agreement_version=permit.agreement_version,
             purpose=permit.purpose,
             policy=kind(epoch.dataset.policy),
-            cells=sum(len(checked.keys) for checked in plans) if plans else None,
+            cells=sum(checked.cells for checked in plans) if plans else None,
             bytes_about=bytes_about(plans, len(statement.statistics)) if plans else None,
             released=bool(plans) and not fresh,
             noise=expected_noise(plans[0], epoch) if plans else {},
