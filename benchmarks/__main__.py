@@ -8,10 +8,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import memory, privacy, protection, training, wire
+from benchmarks import memory, planning, privacy, protection, training, wire
 from benchmarks.report import Section, machine
 
-PARTS = ("protection", "register", "privacy", "wire", "training", "memory")
+PARTS = ("protection", "register", "privacy", "planning", "wire", "training", "memory")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,6 +43,9 @@ def _measure(options: argparse.Namespace, scratch: Path, say: protection.Say) ->
         sections += protection.measure(protection.a_register(scratch, options.persons, say), options.rounds, say)
     if census is not None and "privacy" in wanted:
         sections += privacy.measure(scratch, census.file, census.size, options.rounds, say)
+    if "planning" in options.only:
+        say(f"planning: {options.questions} times each statement")
+        sections.append(planning.measure(options.questions))
     if "wire" in options.only:
         sections += wire.measure(scratch, options.questions, say)
     if "training" in options.only:

@@ -13,13 +13,14 @@ from benchmarks.report import Spent, interleaved, quantile, ratio
 def test_every_part_but_training_measures_something(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "fragment.md"
     small = ["--persons", "40000", "--rounds", "1", "--questions", "4"]
-    main(["--only", "protection,register,privacy,wire,memory", *small, "--out", str(out)])
+    main(["--only", "protection,register,privacy,planning,wire,memory", *small, "--out", str(out)])
 
     fragment, shown = out.read_text("utf-8"), capsys.readouterr().out
     titles = (
         "(a) Protected ÷ raw: 40,000 persons",
         "establishments, 1,800 cells",
         "Differential privacy ÷ raw: 40,000 persons",
+        "Planning per statement",
         "(b) Latency",
         "Answers per second",
         "(d) Resident memory",
