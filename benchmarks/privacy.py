@@ -18,6 +18,7 @@ from bandung.gateway.domain.dataset import Epoch
 from bandung.gateway.domain.plan import Plan, Statistic
 from bandung.gateway.domain.release import Raw
 from bandung.gateway.planning.check import CheckedPlan, check
+from bandung.gateway.service.execution import execute
 from bandung.gateway.service.ports import Cells
 from benchmarks import nodes
 from benchmarks.census import CELLS, write_declaration
@@ -48,7 +49,7 @@ class _Table:
         return Raw(self.source.cells(questions(self.checked, self.epoch).cells, Stop()), None)
 
     def answer(self) -> object:
-        return protect(self.checked, self.epoch, self.raw())
+        return execute(self.checked, self.epoch, self.source, b"", Stop())
 
 
 def measure(directory: Path, census: Path, persons: int, rounds: int, say: Say) -> list[Section]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bandung.connectors.base import Between
 from bandung.gateway.disclosure import estimates
 from bandung.gateway.disclosure.aggregates import AggregateKind, aggregates, sensitivity
-from bandung.gateway.disclosure.differential_privacy import expected, protect, questions
+from bandung.gateway.disclosure.differential_privacy import drawing, expected, protect, questions
 from bandung.gateway.disclosure.estimates import Bins, Noisy
 from bandung.gateway.disclosure.spending import allotment, noises
 from bandung.gateway.domain.dataset import Mode
@@ -78,6 +78,18 @@ def test_every_cell_of_the_code_lists_gets_noise_the_empty_ones_too() -> None:
     assert (empty != 0).mean() > 0.5
     assert len({tuple(row) for row in empty.tolist()}) > 1, "fresh noise each time"
     assert set(draws[0]["OBS_STATUS"].to_pylist()) == {"A"}
+
+
+def test_noise_that_was_begun_beforehand_is_taken_once() -> None:
+    epoch = a_private_epoch()
+    plan = a_plan(epoch, "count", "mean(income)", by=("region", "sex", "age_group"), nano_rho=1000)
+    raw = raw_of(plan, epoch, persons(income=[1]))
+    with drawing(plan, epoch) as begun:
+        assert begun
+        first = protect(plan, epoch, raw, begun)
+        assert not begun
+        second = protect(plan, epoch, raw, begun)
+    assert first.table["count"] != second.table["count"]
 
 
 def test_values_beyond_the_bounds_count_as_the_nearest_end() -> None:
@@ -206,7 +218,7 @@ def exact(plan, epoch, people):
             "income": pa.array([income for _, _, income in people], pa.int64()),
         }
     )
-    table = _Table(plan, epoch, raw_of(plan, epoch, rows))
+    table = _Table(plan, epoch, raw_of(plan, epoch, rows), {})
     return {part: table._exact(part).ravel() for part in aggregates(plan.plan, epoch.dataset)}
 
 

@@ -7,7 +7,8 @@ count is too small for the statistic to mean anything, which is no secret.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import hypot
 from typing import TYPE_CHECKING, Any
@@ -28,8 +29,8 @@ from bandung.gateway.disclosure.aggregates import (
 from bandung.gateway.disclosure.cells import ForeignCell, Padded, key_columns, places
 from bandung.gateway.disclosure.estimates import Estimate, Noisy
 from bandung.gateway.disclosure.expected_error import expected
-from bandung.gateway.disclosure.noise import half_width, whole_half_width
-from bandung.gateway.disclosure.open_keys import with_keys
+from bandung.gateway.disclosure.noise import Draws, half_width, whole_half_width
+from bandung.gateway.disclosure.open_keys import open_dimension, with_keys
 from bandung.gateway.disclosure.source_questions import Questions, questions
 from bandung.gateway.disclosure.spending import binned, bins, noises
 from bandung.gateway.domain.plan import Statistic, StatisticKind
@@ -42,26 +43,47 @@ if TYPE_CHECKING:
     from bandung.gateway.domain.dataset import Epoch, Measure
     from bandung.gateway.planning.check import CheckedPlan
 
-__all__ = ["Questions", "expected", "protect", "questions"]
+__all__ = ["Questions", "drawing", "expected", "protect", "questions"]
+
+Drawing = dict[Aggregate, Draws]
+"""Noise that is being drawn and that no release has taken yet."""
 
 NORMAL, MISSING, FREE = "A", "O", "F"
 """SDMX code lists CL_OBS_STATUS (normal value; missing value, no reason told apart, unreliable data among them) and
 CL_CONF_STATUS (free for publication)."""
 
 
-def protect(checked: CheckedPlan, epoch: Epoch, raw: Raw) -> Release:
-    """Return the release of a table's raw cells; each call draws fresh noise and costs the plan's budget anew.
+@contextmanager
+def drawing(checked: CheckedPlan, epoch: Epoch) -> Generator[Drawing]:
+    """Let a table's noise be drawn while its source works. What no release has taken by the end is thrown away.
+
+    Raises:
+        Unconfirmed: OpenDP's account of the noise is above the plan's budget.
+    """
+    draws = {} if open_dimension(checked, epoch) else _begun(checked, epoch)
+    try:
+        yield draws
+    finally:
+        for left in draws.values():
+            left.stop()
+
+
+def protect(checked: CheckedPlan, epoch: Epoch, raw: Raw, draws: Drawing | None = None) -> Release:
+    """Return the release of a table's raw cells; each call takes fresh noise and costs the plan's budget anew.
 
     Counts are whole numbers and may be negative: they are unbiased. Sums are unbiased as well. Means, variances and
     standard deviations (divisor n - 1) and quantiles are post-processed; see `estimates`. Where the noisy count is
     below four of its standard errors they are null, with OBS_STATUS `O`.
+
+    Args:
+        draws: noise that is being drawn; it is taken from there, so that none is used twice.
 
     Raises:
         SourceError: the source's cells are not what was published.
         Unconfirmed: OpenDP's account of the noise is above the plan's budget.
     """
     checked, raw = with_keys(checked, epoch, raw)
-    table = _Table(checked, epoch, raw)
+    table = _Table(checked, epoch, raw, draws or _begun(checked, epoch))
     columns = {statistic.name: table.column(statistic) for statistic in checked.plan.statistics}
     return Release(_arrow(checked, columns), expected(checked, epoch))
 
@@ -85,16 +107,27 @@ class _Column:
         }
 
 
-class _Table:
-    """Draws each aggregate of a table once, all of them at the same time."""
+def _begun(checked: CheckedPlan, epoch: Epoch) -> Drawing:
+    """Begin to draw the noise of all aggregates, as many numbers of each as the table has."""
 
-    def __init__(self, checked: CheckedPlan, epoch: Epoch, raw: Raw) -> None:
+    def size(found: Aggregate) -> int:
+        of_bins = found.kind is AggregateKind.HISTOGRAM
+        measure = declared(epoch.dataset, found.measure) if of_bins else None
+        return checked.cells * (bins(measure, checked, epoch).count if measure else 1)
+
+    return {found: noise.draw(size(found)) for found, noise in noises(checked, epoch).items()}
+
+
+class _Table:
+    """Takes the noise of each aggregate of a table once, when first asked for it."""
+
+    def __init__(self, checked: CheckedPlan, epoch: Epoch, raw: Raw, draws: Drawing) -> None:
         self._checked = checked
         self._epoch = epoch
         self._raw = raw
         self._cells = Padded.on(checked, raw.cells)
         self._noises = noises(checked, epoch)
-        self._draws = {found: noise.draw(self._size(found)) for found, noise in self._noises.items()}
+        self._draws = draws
         self._drawn: dict[Aggregate, NDArray[Any]] = {}
         self._mechanism = epoch.dataset.policy_as(DifferentialPrivacy).mechanism
 
@@ -170,13 +203,6 @@ class _Table:
         if aggregate not in self._drawn:
             self._drawn[aggregate] = self._draws.pop(aggregate).added_to(self._exact(aggregate))
         return self._drawn[aggregate]
-
-    def _size(self, aggregate: Aggregate) -> int:
-        """How many integers there are of an aggregate."""
-        cells = len(self._cells.rows)
-        if aggregate.kind is not AggregateKind.HISTOGRAM:
-            return cells
-        return cells * bins(declared(self._epoch.dataset, aggregate.measure), self._checked, self._epoch).count
 
     def _exact(self, aggregate: Aggregate) -> NDArray[Any]:
         """The aggregate without noise: int64, or Python integers where they may be larger."""

@@ -106,6 +106,11 @@ class Draws:
         self._parts = np.array_split(np.zeros(count, np.int64), max(1, count // _PART))
         self._begun = [_HELPERS.submit(self._measure, part) for part in self._parts]
 
+    def stop(self) -> None:
+        """Draw no more than what is being drawn already; for noise that turns out not to be needed."""
+        for begun in self._begun:
+            begun.cancel()
+
     def added_to(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the values with the noise exactly added to each; to be called once.
 

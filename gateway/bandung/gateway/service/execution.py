@@ -32,13 +32,14 @@ def execute(checked: CheckedPlan, epoch: Epoch, source: Cells, dataset_key: byte
             return table_builder.protect(checked, epoch, Raw(cells, contributions), dataset_key)
         case DifferentialPrivacy():
             asked = differential_privacy.questions(checked, epoch)
-            raw = Raw(
-                source.cells(asked.cells, stop),
-                source.contributions(asked.contributions, stop) if asked.contributions else None,
-                tuple(source.histogram(query, stop) for query in asked.histograms),
-                source.contributions(asked.keys, stop) if asked.keys else None,
-            )
-            return differential_privacy.protect(checked, epoch, raw)
+            with differential_privacy.drawing(checked, epoch) as draws:
+                raw = Raw(
+                    source.cells(asked.cells, stop),
+                    source.contributions(asked.contributions, stop) if asked.contributions else None,
+                    tuple(source.histogram(query, stop) for query in asked.histograms),
+                    source.contributions(asked.keys, stop) if asked.keys else None,
+                )
+                return differential_privacy.protect(checked, epoch, raw, draws)
         case PublishedTables():
             return published(checked, epoch, Raw(source.cells(source_query(checked, epoch), stop), None))
 
