@@ -58,7 +58,7 @@ def measure(directory: Path, census: Path, persons: int, rounds: int, say: Say) 
     Args:
         census: the Parquet file of `write_census`.
     """
-    declaration = _declaration(directory, census)
+    declaration = _declaration(census)
     say("publishing the census under differential privacy")
     published = nodes.publish(directory / "private", "census", declaration)
     times: list[list[str]] = []
@@ -77,9 +77,9 @@ def measure(directory: Path, census: Path, persons: int, rounds: int, say: Say) 
     return [_times(persons, times, rounds), _accuracy(persons, errors)]
 
 
-def _declaration(directory: Path, census: Path) -> Path:
-    path = directory / "private.toml"
-    write_declaration(path, str(census))
+def _declaration(census: Path) -> Path:
+    path = census.with_name("private.toml")
+    write_declaration(path, census.name)
     sections, _, _ = path.read_text("utf-8").partition("[policy]")
     budgets = "rho_per_dataset = 1000.0\nrho_per_table_max = 1.0\n"
     path.write_text(f'{sections}[policy]\nkind = "differential-privacy"\n{budgets}', "utf-8")
