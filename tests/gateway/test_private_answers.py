@@ -15,6 +15,7 @@ from bandung.gateway.client import GatewayClient, GatewayError, Identity
 from bandung.gateway.server.door import Limits
 from tests.support.clients import an_adbc_connection
 from tests.support.gateway import Gateway, a_gateway
+from tests.support.publishing import farm_rows
 
 POLICY = {
     "kind": "differential-privacy",
@@ -148,6 +149,21 @@ def test_explain_foresees_the_interval_that_the_answer_carries(tmp_path: Path, m
             }
             (row,) = ani.query(sql).table.to_pylist()
     assert row["n_ci95"] == ceil(float(said["error 95 %", "count"]))
+
+
+@pytest.mark.parametrize("bounds", [None, [-200, 200], [-10, 10]])
+def test_sums_are_of_values_clamped_to_the_declared_bounds(tmp_path: Path, bounds: list[float] | None):
+    plenty = POLICY | {name: 1000 for name in POLICY if name.startswith("rho")}
+    declared = {} if bounds is None else {"columns__balance__bounds": bounds}
+    with a_gateway(tmp_path) as gateway:
+        gateway.publish(policy=plenty, training={"allowed": False}, **declared)
+        gateway.agree()
+        with client(gateway) as ani:
+            (row,) = ani.query("SELECT SUM(balance) AS total FROM farms").table.to_pylist()
+    low, high = bounds or (-200, 200)
+    total = sum(max(low, min(high, value)) for value in farm_rows()["balance"].to_pylist())
+    assert row["total_ci95"] < 30
+    assert row["total"] == pytest.approx(total, abs=4 * row["total_ci95"])
 
 
 def test_free_predicates_quantiles_and_distinct_units_are_answered(gateway: Gateway):

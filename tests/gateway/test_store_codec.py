@@ -24,7 +24,9 @@ def test_a_stored_value_reads_back_equal(kind, value):
 
 def test_every_part_of_an_epoch_survives():
     mixed = Recode("code", (("A", (1, "1", 1.0, True)), ("B", (2**60,))), missing="B")
-    dataset = a_dataset(columns=(a_dimension(expression=mixed, parent="country"), a_measure(decimals=2, optional=True)))
+    dataset = a_dataset(
+        columns=(a_dimension(expression=mixed, parent="country"), a_measure(decimals=2, bounds=(0.25, 10)))
+    )
     facts = Facts(3, 2, 2, {"income": MeasureFacts(-(2**70), 2**70, 2**80)}, {("region", "country"): {"N": "X"}})
     epoch = replace(an_epoch(dataset), facts=facts)
     epoch = replace(epoch, view=replace(epoch.view, key=KeyTable("keys")))

@@ -139,12 +139,17 @@ def _tuple(arguments: tuple[Any, ...]) -> _Decoder:
 def _union(members: tuple[Any, ...]) -> _Decoder:
     tagged = {member for member in members if is_dataclass(member)}
     by_tag: dict[str, _Decoder] = {cast(type, member).__name__: _decoder(member) for member in tagged}
-    by_type: dict[type, _Decoder] = {member: _decoder(member) for member in members if member not in tagged}
+    by_type = {_written(member): _decoder(member) for member in members if member not in tagged}
 
     def decode_union(plain: Any) -> Any:
         return by_tag[plain[_TAG]](plain) if isinstance(plain, dict) else by_type[type(plain)](plain)
 
     return decode_union
+
+
+def _written(member: Any) -> type:
+    """The type that a member of a union has in JSON."""
+    return list if get_origin(member) is tuple else member
 
 
 def _dataclass(kind: type[Any]) -> _Decoder:
