@@ -30,10 +30,14 @@ _EPSILON, _DELTA = 1.0, 1e-10
 _MEDIAN_GOAL, _P95_GOAL, _RATIO_GOAL = 0.2, 1.2, 1.3
 _DRAWS = 20
 _COUNT, _SUM, _MEAN = Statistic("count"), Statistic("sum", "income"), Statistic("mean", "income")
+_BOUNDS = (0, 1_000_000)
+"""What wealth is clamped to; it is declared up to a thousand times as much."""
 _TABLES = {
     "counts": ((_COUNT,), "count(*)"),
     "counts and sums": ((_COUNT, _SUM), "count(*), sum(income)"),
     "counts, sums and means": ((_COUNT, _SUM, _MEAN), "count(*), sum(income), avg(income)"),
+    "counts and bounded sums": ((_COUNT, Statistic("sum", "wealth")), "count(*), sum(wealth)"),
+    "counts and variances": ((_COUNT, Statistic("variance", "income")), "count(*), var_samp(income)"),
 }
 
 
@@ -81,6 +85,7 @@ def _declaration(census: Path) -> Path:
     path = census.with_name("private.toml")
     write_declaration(path, census.name)
     sections, _, _ = path.read_text("utf-8").partition("[policy]")
+    sections = sections.replace("[columns.wealth]", f"[columns.wealth]\nbounds = {[*_BOUNDS]}")
     budgets = "rho_per_dataset = 1000.0\nrho_per_table_max = 1.0\n"
     path.write_text(f'{sections}[policy]\nkind = "differential-privacy"\n{budgets}', "utf-8")
     return path

@@ -17,6 +17,7 @@ from bandung.connectors.base import Among, CellQuery, ContributionQuery, KeyColu
 from bandung.connectors.embedded import Embedded
 from bandung.gateway.domain.dataset import Dataset
 from bandung.gateway.domain.errors import ErrorKind, Refusal
+from bandung.gateway.domain.policy import DifferentialPrivacy
 from bandung.gateway.store.snapshot import RECORD_KEY, RELATION, SnapshotFiles
 from tests.support.builders import a_dataset, a_dimension, a_measure
 
@@ -202,4 +203,31 @@ def test_cells_added_up_at_publication_give_what_the_rows_give(tmp_path: Path):
             found, expected = (sorted(opened.cells(query, Stop()).to_pylist(), key=str) for opened in (added, by_row))
             assert found == expected
     added.close()
+    by_row.close()
+
+
+def test_private_sums_and_squares_of_clamped_values_come_from_finest_cells_as_from_the_rows(
+    snapshots: SnapshotFiles, tmp_path: Path
+):
+    narrow = a_measure("income", minimum=-1000, bounds=(-50, 300), optional=True)
+    columns = (*a_dataset().dimensions, narrow, a_measure("wealth"))
+    dataset = a_dataset(policy=DifferentialPrivacy(), columns=columns)
+    draw = np.random.default_rng(5)
+    income = [None if i % 7 == 0 else int(draw.integers(-1000, 1000)) for i in range(400)]
+    write(snapshots, a_batch(dataset, income, wealth=draw.integers(0, 1000, 400).tolist()), dataset)
+    without_rows = tmp_path / dataset.name / "2.duckdb"
+    without_rows.write_bytes((tmp_path / dataset.name / "1.duckdb").read_bytes())
+    with duckdb.connect(str(without_rows)) as database:
+        database.execute(f"DELETE FROM {RELATION}")
+    stored = snapshots.open(dataset.name, 2)
+    by_row = Embedded(
+        duckdb.connect(str(tmp_path / dataset.name / "1.duckdb"), read_only=True), RELATION, verified=True
+    )
+    clamped = Measure("income", optional=True, bounds=narrow.bounds_steps, squares=True)
+    query = CellQuery(
+        replace(dataset.snapshot_view(RELATION), key=RECORD_KEY), ("region",), (), (clamped, Measure("wealth"))
+    )
+    found, expected = (sorted(opened.cells(query, Stop()).to_pylist(), key=str) for opened in (stored, by_row))
+    assert found == expected
+    stored.close()
     by_row.close()

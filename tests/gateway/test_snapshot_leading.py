@@ -13,8 +13,9 @@ import pytest
 from bandung.connectors.base import Among, Condition, ContributionQuery, Measure, Stop
 from bandung.connectors.embedded import Embedded
 from bandung.gateway.domain.dataset import Dataset
-from bandung.gateway.store import snapshot
-from bandung.gateway.store.snapshot import LEADING, RECORD_KEY, RELATION, SnapshotFiles
+from bandung.gateway.store import finest_cells
+from bandung.gateway.store.finest_cells import LEADING
+from bandung.gateway.store.snapshot import RECORD_KEY, RELATION, SnapshotFiles
 from tests.support.builders import a_dataset, a_measure
 
 ROWS_MAX = 6
@@ -69,7 +70,7 @@ def test_leading_units_tell_what_the_rows_tell(
     opened = files.open(dataset.name, 1)
     query = a_look(dataset, group_by, where)
     exact = looks(opened, query)
-    for enough in (1, 10, snapshot.LISTED):
+    for enough in (1, 10, finest_cells.LISTED):
         found = looks(opened, replace(query, units_enough=enough))
         assert len(found) == len(exact) > 0
         for cell, truth in zip(found, exact, strict=True):
@@ -86,7 +87,7 @@ def test_leading_units_tell_what_the_rows_tell(
 def test_cells_that_few_listed_units_leave_open_are_looked_up_in_the_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: int, group_by: tuple[str, ...]
 ):
-    monkeypatch.setattr(snapshot, "LISTED", listed)
+    monkeypatch.setattr(finest_cells, "LISTED", listed)
     dataset, batch = a_register(), establishments(900)
     files = SnapshotFiles(tmp_path, memory_mib_max=256, threads_max=2)
     files.write(dataset, 1, [batch], batch.schema)

@@ -80,8 +80,9 @@ class Finest:
     and maxima of theirs.
 
     Attributes:
-        relation: columns of codes as in the copy; `.rows`, `.key`; for each measure m of the copy `m.sum`, `m.max`,
-            `m.abs`, `m.rows` and `m.key`, as in the answer to a `CellQuery`.
+        relation: columns of codes as in the copy; `.rows`, `.key`; for a measure m of the copy `m.sum`, `m.max`,
+            `m.abs`, `m.rows`, `m.key` and `m.squares`, as in the answer to a `CellQuery`, for values clamped to bounds
+            under the name of `clamped`; some may not be stored.
         dimensions: names of the columns of codes.
     """
 
@@ -89,8 +90,24 @@ class Finest:
     dimensions: frozenset[str]
 
     def answers(self, query: CellQuery) -> bool:
-        """Whether the query's cells are unions of finest cells, and its measures are stored as they are."""
-        return _made_of(self.dimensions, query) and not any(m.bounds or m.squares for m in query.measures)
+        """Whether the query's cells are unions of finest cells, and all of its measures are stored."""
+        return _made_of(self.dimensions, query) and set(stored_parts(query)) <= set(self.relation.schema.names)
+
+
+def stored_parts(query: CellQuery) -> list[str]:
+    """Return the columns of finest cells that hold a query's measures, in the order of its answer."""
+    stored: list[str] = []
+    for measure in query.measures:
+        name = clamped(column_of(query.view.expression(measure.name)), measure.bounds)
+        signed, optional = ["abs"] if measure.signed else [], ["rows", "key"] if measure.optional else []
+        squares = ["squares"] if measure.squares else []
+        stored += [f"{name}.{part}" for part in ("sum", "max", *signed, *optional, *squares)]
+    return stored
+
+
+def clamped(column: str, bounds: tuple[int, int] | None) -> str:
+    """Return what a measure's parts are stored under, for values that are clamped to bounds or taken as they are."""
+    return column if bounds is None else f"{column}[{bounds[0]},{bounds[1]}]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from bandung.connectors.base import (
 )
 from bandung.connectors.columns import Columns, Sql
 from bandung.connectors.expressions import Expressions, clamped, exact, integer
-from bandung.connectors.relation import Relation, column_of
+from bandung.connectors.relation import Relation, stored_parts
 
 Statement = sa.Select[*tuple[Any, ...]]
 
@@ -68,10 +68,7 @@ class Emitter:
         view = query.view
         coded = [view.expression(name) for name in query.group_by]
         groups = [self._of.value(expression) for expression in coded]
-        stored = [".rows", *([".key"] if view.key is not None else [])]
-        for measure in query.measures:
-            name = column_of(view.expression(measure.name))
-            stored += [f"{name}.{part}" for part in _parts(measure)]
+        stored = [".rows", *([".key"] if view.key is not None else []), *stored_parts(query)]
         # Only what is asked for: a table of a dozen measures has sixty columns, and naming them all takes milliseconds.
         parts: list[Sql] = [self.columns.column(name) for name in stored]
         conditions = [self._of.holds(view.expression(condition.column), condition) for condition in query.where]
@@ -235,12 +232,6 @@ class Emitter:
 
 def _unit(view: View, columns: Columns) -> Sql:
     return columns.row if view.unit is None else columns.column(view.unit)
-
-
-def _parts(measure: Measure) -> list[str]:
-    """What is stored of a measure, in the order of a `CellQuery`'s answer."""
-    signed = ["abs"] if measure.signed else []
-    return ["sum", "max", *signed, *(["rows", "key"] if measure.optional else [])]
 
 
 def key_table(name: str, namespace: str | None) -> sa.TableClause:

@@ -20,25 +20,15 @@ from bandung.connectors.embedded import Embedded
 from bandung.gateway.disclosure.keys import FINGERPRINT_BITS
 from bandung.gateway.domain.dataset import Dataset, Dimension, Measure
 from bandung.gateway.domain.errors import ErrorKind, Refusal
+from bandung.gateway.store.finest_cells import add_up, quoted, summaries, text
 
 RELATION = "data"
-FINEST = "finest"
-"""The copy's rows added up by all dimensions; see `bandung.connectors.relation.Finest`."""
-
-LEADING = "leading_units"
-"""Their leading units, where units may have several rows; see `bandung.connectors.relation.Leading`."""
-LISTED = 32
-"""How many leading units are listed of each finest cell, for each measure."""
-
 RECORD_KEY = KeyColumn("record_key")
 """Where a snapshot's record key stands."""
 
 _DENSE_BITS_MAX = 16
 """Tables whose codes take at most this many bits together are summed by position, not by hash: a third faster. Beyond,
 the room for every position, for every thread and every call under way, would cost more memory than it is worth."""
-
-_ROWS_PER_CELL_MIN = 2
-"""Fewest rows of a finest cell, on average, for finest cells to be worth their room."""
 
 _Config = dict[str, str | bool | int | float | list[str]]
 
@@ -108,7 +98,7 @@ class SnapshotFiles:
             database = duckdb.connect(str(self._path(dataset, number)), read_only=True, config=config)
             database.execute("SET enable_external_access=false")
             database.execute("SET lock_configuration=true")
-            finest, leading = _finest(database)
+            finest, leading = summaries(database)
             return Embedded(database, RELATION, verified=True, finest=finest, leading=leading)
         except duckdb.Error as error:
             raise SourceError(str(error)) from error
@@ -122,9 +112,9 @@ class SnapshotFiles:
         config: _Config = {**self._limits, "temp_directory": str(scratch / "spill")}
         with duckdb.connect(str(scratch / "staged.duckdb"), config=config) as database:
             _stage(database, dataset, rows, schema)
-            database.execute(f"ATTACH {_text(str(complete))} AS epoch")
+            database.execute(f"ATTACH {text(str(complete))} AS epoch")
             database.execute(_arranged(dataset))
-            _add_up(database, dataset)
+            add_up(database, dataset, RELATION)
             database.execute("DETACH epoch")
 
 
@@ -141,19 +131,19 @@ def _stage(
 
 
 def _definition(column: Dimension | Measure) -> str:
-    name = _name(column.name)
+    name = quoted(column.name)
     if isinstance(column, Dimension) and column.open:
         return f"{name} VARCHAR NOT NULL"
     if isinstance(column, Dimension):
-        codes = ", ".join(_text(code.code) for code in column.codes)
+        codes = ", ".join(text(code.code) for code in column.codes)
         return f"{name} ENUM({codes}) NOT NULL"
     return f"{name} BIGINT{'' if column.optional else ' NOT NULL'}"
 
 
 def _arranged(dataset: Dataset) -> str:
     """Return the statement that copies staged rows into the epoch's table in its final layout."""
-    columns = "".join(f", staged.{_name(column.name)}" for column in dataset.columns)
-    order = ", ".join(_name(column.name) for column in dataset.dimensions)
+    columns = "".join(f", staged.{quoted(column.name)}" for column in dataset.columns)
+    order = ", ".join(quoted(column.name) for column in dataset.dimensions)
     return f"""
         CREATE TABLE epoch.{RELATION} AS
         WITH units AS (SELECT unit, row_number() OVER () - 1 AS number FROM (SELECT DISTINCT unit FROM staged))
@@ -163,72 +153,9 @@ def _arranged(dataset: Dataset) -> str:
         {f"ORDER BY {order}" if order else ""}"""  # noqa: S608
 
 
-def _add_up(database: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
-    """Store the finest cells, unless they would be hardly fewer than the rows."""
-    names = [_name(column.name) for column in dataset.dimensions]
-    columns = [*names, 'count(*) AS ".rows"', 'sum(record_key) AS ".key"']
-    for measure in dataset.measures:
-        value, of = _name(measure.name), measure.name
-        columns += [f"sum({value}) AS {_name(of + '.sum')}", f"max(abs({value})) AS {_name(of + '.max')}"]
-        columns += [f"sum(abs({value})) AS {_name(of + '.abs')}", f"count({value}) AS {_name(of + '.rows')}"]
-        columns.append(f"coalesce(sum(record_key) FILTER ({value} IS NOT NULL), 0) AS {_name(of + '.key')}")
-    grouped = f"GROUP BY {', '.join(names)}" if names else "HAVING count(*) > 0"
-    database.execute(f"CREATE TABLE {FINEST} AS SELECT {', '.join(columns)} FROM epoch.{RELATION} {grouped}")  # noqa: S608
-    ((cells, rows),) = database.execute(
-        f"SELECT (SELECT count(*) FROM {FINEST}), (SELECT count(*) FROM epoch.{RELATION})"  # noqa: S608
-    ).fetchall()
-    if cells * _ROWS_PER_CELL_MIN <= rows:
-        database.execute(f"CREATE TABLE epoch.{FINEST} AS FROM {FINEST}")
-        if dataset.unit_rows_max > 1:
-            database.execute(_leading(dataset))
-
-
-def _leading(dataset: Dataset) -> str:
-    """Return the statement that stores the leading units of the finest cells."""
-    codes = [_name(dimension.name) for dimension in dataset.dimensions]
-    sums, totals, rests = list[str](), list[str](), list[str]()
-    # Where every value may be missing, units without one are listed too: all of them, or as many as of any measure.
-    lists = [f"max(unit, {LISTED})"] if all(measure.optional for measure in dataset.measures) else []
-    for measure in dataset.measures:
-        value, total = _name(measure.name), _name(measure.name + ".total")
-        sums.append(f"sum({value}) AS {value}")
-        totals.append(f"sum(abs({value})) AS {total}")
-        lists.append(f"arg_max(unit, {total}, {LISTED}) FILTER ({value} IS NOT NULL)")
-        greatest = f"max({total}, {LISTED + 1}) FILTER ({value} IS NOT NULL)"
-        rests.append(f"list_extract({greatest}, {LISTED + 1}) AS {_name(measure.name + '.rest')}")
-    units = f"flatten([{', '.join(lists)}]) AS units"
-    return f"""
-        CREATE TABLE epoch.{LEADING} AS
-        WITH parts AS (SELECT {", ".join([*codes, "unit", *sums])} FROM epoch.{RELATION} GROUP BY ALL),
-             totals AS (SELECT {", ".join(["unit", *totals])} FROM epoch.{RELATION} GROUP BY ALL),
-             cells AS (SELECT {", ".join([*codes, *rests, units])} FROM parts JOIN totals USING (unit) GROUP BY ALL),
-             listed AS (SELECT * EXCLUDE (units), unnest(list_distinct(units)) AS unit FROM cells)
-        SELECT * FROM parts JOIN listed USING ({", ".join([*codes, "unit"])})"""  # noqa: S608
-
-
-def _finest(
-    database: duckdb.DuckDBPyConnection,
-) -> tuple[tuple[str, frozenset[str]] | None, tuple[str, int] | None]:
-    """Return the tables of finest cells, with its dimensions, and of leading units, if the copy has them."""
-    found = database.execute(
-        "SELECT table_name, column_name FROM duckdb_columns() WHERE table_name IN (?, ?)", [FINEST, LEADING]
-    ).fetchall()
-    dimensions = frozenset(column for table, column in found if table == FINEST and "." not in column)
-    tables = {table for table, _ in found}
-    return (FINEST, dimensions) if FINEST in tables else None, (LEADING, LISTED) if LEADING in tables else None
-
-
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
