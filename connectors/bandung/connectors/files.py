@@ -142,6 +142,7 @@ class FilesConnector:
     def _database(self, paths: list[Path]) -> duckdb.DuckDBPyConnection:
         database = duckdb.connect(config=self._config)
         database.execute(f"SET allowed_paths={_listed([str(path) for path in paths])}")
+        database.execute("SET python_enable_replacements=false")
         database.execute("SET enable_external_access=false")
         return database
 

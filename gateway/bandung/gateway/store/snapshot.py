@@ -96,6 +96,7 @@ class SnapshotFiles:
         try:
             config: _Config = {**self._limits, "perfect_ht_threshold": _DENSE_BITS_MAX}
             database = duckdb.connect(str(self._path(dataset, number)), read_only=True, config=config)
+            database.execute("SET python_enable_replacements=false")
             database.execute("SET enable_external_access=false")
             database.execute("SET lock_configuration=true")
             finest, leading = summaries(database)
