@@ -13,7 +13,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.planning.words import check_words, place
 
-DIALECT: Final = "duckdb"
+_DIALECT: Final = sqlglot.Dialect.get_or_raise("duckdb")
 SQL_BYTES_MAX: Final = 16 * 1024
 SQL_TOKENS_MAX: Final = 2000
 SQL_DEPTH_MAX: Final = 32
@@ -37,12 +37,12 @@ def parse(text: str) -> exp.Expr:
     _check_single(tokens)
     check_words(tokens, text)
     try:
-        statements = sqlglot.parse(text, read=DIALECT)
-        tree = statements[0]
-        if tree is None:
+        # Writing may change a tree: one is read to be written, and one to be kept, faster than a copy is made.
+        draft, tree = (_DIALECT.parser().parse(tokens, text)[0] for _ in range(2))
+        if draft is None or tree is None:
             raise Refusal(ErrorKind.SYNTAX, remedy=_NEAREST)
-        written = tree.sql(dialect=DIALECT, comments=False)
-        if sqlglot.parse_one(written, read=DIALECT).sql(dialect=DIALECT, copy=False) != written:
+        written = draft.sql(dialect=_DIALECT, comments=False, copy=False)
+        if sqlglot.parse_one(written, read=_DIALECT).sql(dialect=_DIALECT, copy=False) != written:
             raise Refusal(ErrorKind.SYNTAX, "The statement can be read in more than one way.", remedy=_NEAREST)
     except SqlglotError as error:
         raise Refusal(ErrorKind.SYNTAX, position=_place(error), remedy=_NEAREST) from error
@@ -71,7 +71,7 @@ def _within_limits(text: str) -> list[Token]:
     if len(text.encode("utf-8", "surrogatepass")) > SQL_BYTES_MAX:
         raise Refusal(ErrorKind.TOO_LARGE, f"A statement may have {SQL_BYTES_MAX} bytes.")
     try:
-        tokens = sqlglot.tokenize(text, read=DIALECT)
+        tokens = _DIALECT.tokenize(text)
     except (SqlglotError, ValueError) as error:
         raise Refusal(ErrorKind.SYNTAX, remedy=_NEAREST) from error
     if len(tokens) > SQL_TOKENS_MAX:
