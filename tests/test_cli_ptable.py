@@ -51,7 +51,7 @@ def test_the_table_and_its_check_are_shown(capsys, file):
     assert code == 0
     assert out.startswith("count change probability\n0 0 1.0\n1 -1 ")
     assert "zero bias: holds" in out
-    assert "declared variance: holds (2.5 from a count of" in out
+    assert "declared variance: holds (3 from a count of" in out
     assert "no result below 0 or in 1..js: holds" in out
 
 

@@ -46,7 +46,7 @@ def test_a_query_gives_table_metadata_and_receipt(node, ani):
     result = ani.query("SELECT ?", ["N"])
     assert result.table.schema.equals(SCHEMA)
     assert (result.member, result.epoch, result.policy) == ("IDN", "persons@1", "table-builder")
-    assert result.noise == {"count": {"variance": 2.5}}
+    assert result.noise == {"count": {"variance": 3.0}}
     assert (result.cost, result.left) == ({"tables": 1}, {"tables": 499})
     assert result.receipt == RECEIPT.id
     assert result.bytes_received > 100
@@ -72,7 +72,7 @@ def test_a_plan_tells_the_price(ani):
         "tests",
         "table-builder",
         2,
-        {"count": {"variance": 2.5}},
+        {"count": {"variance": 3.0}},
     )
     assert (plan.cost, plan.left, plan.epoch, plan.agreement) == ({"tables": 1}, {"tables": 499}, "persons@1", "test-1")
 

@@ -58,7 +58,7 @@ def test_every_policy_that_can_be_built_has_a_table(
 
 
 def test_no_other_distribution_with_the_same_moments_has_more_entropy() -> None:
-    row = maximum_entropy(5, 2.5, 2).probabilities[-1]
+    row = maximum_entropy(5, 3.0, 2).probabilities[-1]
     support = np.arange(-5.0, 6.0)
     constraints = np.stack([np.ones(11), support, support**2])
     _, _, basis = np.linalg.svd(constraints)
@@ -70,7 +70,7 @@ def test_no_other_distribution_with_the_same_moments_has_more_entropy() -> None:
 
 
 def test_counts_change_as_often_as_the_table_says() -> None:
-    table = maximum_entropy(5, 2.5, 2)
+    table = maximum_entropy(5, 3.0, 2)
     uniform = (np.arange(100_000) + 0.5) / 100_000
     changed = table.perturb(np.full(100_000, 40), uniform) - 40
     shares = [(changed == change).mean() for change in table.changes]
@@ -87,7 +87,7 @@ def test_every_generated_table_passes_its_own_published_check(declared: tuple[in
 
 def test_what_is_published_is_what_counts_are_drawn_from() -> None:
     published = published_ptable(TableBuilder())
-    table = maximum_entropy(5, 2.5, 2)
+    table = maximum_entropy(5, 3.0, 2)
     again = np.zeros_like(table.probabilities)
     for count, change, probability in published.rows:
         again[count, change + 5] = probability

@@ -96,7 +96,7 @@ class MemoryQueries:
             cells=2,
             bytes_about=1600,
             released=False,
-            noise={"count": {"variance": 2.5}},
+            noise={"count": {"variance": 3.0}},
         )
 
     def answer(
@@ -121,7 +121,7 @@ class MemoryQueries:
             "bandung.member": "IDN",
             "bandung.epoch": "persons@1",
             "bandung.policy": "table-builder",
-            "bandung.noise": json.dumps({"count": {"variance": 2.5}}),
+            "bandung.noise": json.dumps({"count": {"variance": 3.0}}),
             "bandung.cost": json.dumps({"tables": 1}),
             "bandung.left": json.dumps({"tables": 499}),
             "bandung.release": RECEIPT.id,

@@ -168,7 +168,7 @@ class TableBuilderSection(Section):
     variables_max: Annotated[int, Field(strict=True, ge=1, le=6)] = 3
     mean_cell_min: Annotated[Finite, Field(ge=1)] = 20.0
     noise_max: Annotated[int, Field(strict=True, ge=1, le=50)] = 5
-    noise_variance: Annotated[Finite, Field(gt=0)] = 2.5
+    noise_variance: Annotated[Finite, Field(gt=0)] = 3.0
     noise_js: Annotated[int, Field(strict=True, ge=0, le=20)] = 2
     sum_noise: Annotated[Finite, Field(gt=0, le=10)] = 0.5
     tables_per_analyst: Annotated[int, Field(strict=True, ge=1)] = 500

@@ -60,7 +60,7 @@ class TableBuilder(CellRules):
     variables_max: int = 3
     mean_cell_min: float = 20.0
     noise_max: int = 5
-    noise_variance: float = 2.5
+    noise_variance: float = 3.0
     noise_js: int = 2
     sum_noise: float = 0.5
     tables_per_analyst: int = 500
