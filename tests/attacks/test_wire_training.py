@@ -179,14 +179,18 @@ def test_a_person_consents_to_the_data_as_they_are_then(gateway: Gateway):
     assert step(gateway, digest).masked
 
 
-def test_a_live_source_that_holds_other_rows_than_were_published_is_not_trained_on(gateway: Gateway):
+@pytest.mark.parametrize("change", ["a row is gone", "a value is gone"])
+def test_a_live_source_that_holds_other_rows_than_were_published_is_not_trained_on(gateway: Gateway, change: str):
     path = gateway.directory / "farms.csv"
     header, *rows = path.read_text().splitlines()
     keyed = [f"{row},{1 + int(row[2:7])}" if row[0] == '"' else f"{row},{1 + int(row[1:6])}" for row in rows]
     path.write_text("\n".join([f'{header},"k"', *keyed]) + "\n")
     gateway.publish(dataset__mode="live", unit__key="k")
     digest = propose(gateway, gateway.job())
-    path.write_text("\n".join([f'{header},"k"', *keyed[:-1]]) + "\n")
+    farm, place, age, urea, phosphate, _, key = keyed[-1].split(",")
+    without_balance = ",".join([farm, place, age, urea, phosphate, "", key])
+    last = [without_balance] if change == "a value is gone" else []
+    path.write_text("\n".join([f'{header},"k"', *keyed[:-1], *last]) + "\n")
     assert code_of(step, gateway, digest) == "B401"
     assert gateway.last() == ("step.failed", "B401")
 

@@ -227,7 +227,7 @@ def test_a_key_column_that_does_not_tell_units_apart_is_refused(pg_node: Node, d
 
 def live_epoch(node: Node) -> Epoch:
     epoch, _ = node.publish_now(in_database("live"))
-    node.release(epoch, ("area",), "count", "sum(balance)")
+    node.release(epoch, ("area",), "count", "sum(balance)", "sum(fertiliser)")
     return epoch
 
 
@@ -239,13 +239,15 @@ def live_epoch(node: Node) -> Epoch:
         "UPDATE farms SET farm = 'F99999' WHERE farm = 'F00001'",
         "UPDATE farms SET place = 'elsewhere' WHERE farm = 'F00001'",
         "UPDATE farms SET balance = 150 WHERE farm = 'F00001'",
+        "UPDATE farms SET balance = NULL WHERE farm = 'F00001'",
+        "UPDATE farms SET urea = -1, phosphate = 0 WHERE farm = 'F00001'",
     ],
 )
 def test_a_live_source_that_changed_is_not_answered_from(pg_node: Node, database: str, change: str):
     epoch = live_epoch(pg_node)
     run(database, change)
     with pytest.raises(SourceError):
-        pg_node.release(epoch, ("area",), "count", "sum(balance)")
+        pg_node.release(epoch, ("area",), "count", "sum(balance)", "sum(fertiliser)")
 
 
 def test_superseded_epochs_can_be_closed(pg_node: Node):

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pyarrow as pa
 
-from bandung.connectors.base import CellQuery, Connector, ContributionQuery, HistogramQuery, RowQuery, SourceError, Stop
+from bandung.connectors.base import (
+    CellQuery,
+    Connector,
+    ContributionQuery,
+    HistogramQuery,
+    Measure,
+    RowQuery,
+    SourceError,
+    Stop,
+)
 from bandung.connectors.embedded import Embedded
+from bandung.connectors.schemas import cell_schema
 from bandung.gateway.domain.dataset import Epoch, Mode
 from bandung.gateway.service.ports import Cells, Connectors
 from bandung.gateway.store.snapshot import SnapshotFiles
@@ -60,6 +71,7 @@ class LiveCells:
 
     def __init__(self, epoch: Epoch, connector: Connector) -> None:
         self._facts = epoch.facts
+        self._never_missing = {measure.name for measure in epoch.dataset.measures if not measure.optional}
         self._connector = connector
 
     def cells(self, query: CellQuery, stop: Stop) -> pa.Table:
@@ -68,9 +80,11 @@ class LiveCells:
         Raises:
             SourceError: the source failed, or holds other rows than were published.
         """
-        cells = self._connector.cells(query, stop)
+        # Whether values came to be missing or below zero shows only beside what the query itself would ask.
+        telling = tuple(replace(measure, signed=True, optional=True) for measure in query.measures)
+        cells = self._connector.cells(replace(query, measures=telling), stop)
         self._check(query, cells)
-        return cells
+        return cells.select(cell_schema(query).names)
 
     def contributions(self, query: ContributionQuery, stop: Stop) -> pa.Table:
         """See `ContributionQuery`."""
@@ -98,6 +112,8 @@ class LiveCells:
         with reader:
             for batch in reader:
                 rows += batch.num_rows
+                if any(batch.column(name).null_count for name in self._never_missing.intersection(batch.schema.names)):
+                    raise SourceError("the live source has rows without a value that none was published without")
                 yield batch
         if rows != self._facts.rows:
             raise SourceError("the live source has other rows than were published")
@@ -107,7 +123,15 @@ class LiveCells:
         if rows > self._facts.rows or (not query.where and rows != self._facts.rows):
             raise SourceError("the live source has other rows than were published")
         for measure in query.measures:
-            facts = self._facts.measures[measure.name]
-            largest = max((value or 0 for value in cells[f"{measure.name}.max"].to_pylist()), default=0)
-            if largest > max(abs(facts.minimum), abs(facts.maximum)):
-                raise SourceError(f"the live source has larger values of {measure.name} than were published")
+            if measure.name in self._never_missing and cells[f"{measure.name}.rows"] != cells["rows"]:
+                raise SourceError(f"the live source has rows without {measure.name}, unlike what was published")
+            if measure.bounds is None:
+                self._check_values(measure, cells)
+
+    def _check_values(self, measure: Measure, cells: pa.Table) -> None:
+        facts = self._facts.measures[measure.name]
+        largest = max((value or 0 for value in cells[f"{measure.name}.max"].to_pylist()), default=0)
+        if largest > max(abs(facts.minimum), abs(facts.maximum)):
+            raise SourceError(f"the live source has larger values of {measure.name} than were published")
+        if not measure.signed and cells[f"{measure.name}.abs"] != cells[f"{measure.name}.sum"]:
+            raise SourceError(f"the live source has values of {measure.name} below zero, unlike what was published")
