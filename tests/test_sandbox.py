@@ -79,6 +79,7 @@ def test_a_dry_run_says_decision_cost_and_error_for_each_country_and_spends_noth
         assert f"{member}  costs 2 exposures, 1 table" in said
         assert f"{member}  count: 95 % of values within" in said
         assert f"{member}  mean(income): 95 % of values within" in said
+    assert told(capsys, "query", f"explain {question}", *members) == said
     plans = json.loads(told(capsys, "query", question, *members, "--dry-run", "--json"))
     assert all(plan["cost"] == {"tables": 1, "exposures": 2} and plan["cells"] == 2 for plan in plans.values())
     assert told(capsys, "budget", "show", *members, "--json") == before

@@ -37,7 +37,9 @@ def query(
         typer.Option("--rho", min=0, help="What the table may spend of a privacy budget; 0: what the policy says."),
     ] = 0.0,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would give and cost; spend nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would give and cost, as EXPLAIN does; spend nothing.")
+    ] = False,
     pooled: Annotated[bool, typer.Option("--pooled", help="Add the totals over the countries that answered.")] = False,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV: a row for each country and cell.")] = False,
@@ -52,7 +54,7 @@ def query(
     from bandung.federation.statistics.combine import CombineError, long_table, pool
 
     asked, nano_rho = members_named(members, principal, only), round(rho * 1e9)
-    if dry_run:
+    if dry_run or sql.upper().split(maxsplit=1)[:1] == ["EXPLAIN"]:
         return _dry_run(asked, sql, parameter or [], nano_rho, as_json=as_json)
     outcomes = _ask(asked, sql, parameter or [], nano_rho)
     if not answered(outcomes):
