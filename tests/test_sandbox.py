@@ -97,6 +97,32 @@ def test_a_budget_is_shown_to_people_to_machines_and_as_a_picture(box, capsys, t
     assert any(account["scope"] == "tables/households:2026" for account in everything["XAN"][0]["accounts"])
 
 
+VIEW = """
+[dataset]
+name = "households_anywhere"
+title = "Households anywhere"
+description = "Town and country together."
+[view]
+of = "households"
+[columns.anywhere]
+role = "dimension"
+source = "place"
+codes = [{ code = "anywhere", values = ["rural", "urban"] }]
+"""
+
+
+def test_accounts_that_a_view_shares_with_its_base_are_listed_once(box, capsys, tmp_path):
+    (tmp_path / "view.toml").write_text(VIEW)
+    gateway = document(box)["members"]["XAN"]["directory"]
+    assert main(["dataset", "publish", str(tmp_path / "view.toml"), "--gateway", gateway]) == 0
+    capsys.readouterr()
+    asked = ("--members", str(box / "sandbox.json"), "--as", "XAN/custodian", "--only", "XAN")
+    said = told(capsys, "budget", "show", *asked)
+    base, view = said.split("households_anywhere@1")
+    assert "everybody" in base
+    assert view.partition("\n")[2].strip() == "the accounts of households@1"
+
+
 def test_a_gateway_that_was_killed_is_seen_and_comes_back_with_its_ledger(box):
     with a_client(box, "XAN", "auditor") as client:
         before = client.head()

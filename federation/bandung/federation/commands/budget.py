@@ -47,9 +47,12 @@ def show(
             continue
         shown[member.id] = found
         document[member.id] = [_document(budget) for budget in found]
+        first: dict[str, str] = {}
         for budget in found:
             lines.append(f"{member.id}  {budget.epoch} under {budget.policy}")
-            lines += [f"     {_line(account)}" for account in budget.accounts]
+            shared = {first.setdefault(account.scope, budget.epoch) for account in budget.accounts} - {budget.epoch}
+            lines += [f"     the accounts of {', '.join(sorted(shared))}"] if shared else []
+            lines += [f"     {_line(a)}" for a in budget.accounts if first[a.scope] == budget.epoch]
     report(document, lines, as_json=as_json)
     if plot is not None:
         _draw(shown, plot)
