@@ -215,6 +215,16 @@ def test_a_drafted_declaration_can_be_checked_as_it_is(capsys, tmp_path):
     assert run(capsys, "dataset", "check", tmp_path / "draft.toml")[0] == 0
 
 
+def test_a_draft_allows_as_many_rows_of_a_unit_as_there_are(capsys, tmp_path):
+    rows = "".join(f"h{i // 3},{i % 7}\n" for i in range(50))
+    (tmp_path / "people.csv").write_text("household,age\n" + rows)
+    code, out, _ = run(capsys, "dataset", "init", tmp_path / "people.csv", "--country", "IDN", "--unit", "household")
+    assert code == 0
+    assert "rows_max = 3\n" in out
+    (tmp_path / "draft.toml").write_text(out)
+    assert run(capsys, "dataset", "check", tmp_path / "draft.toml")[0] == 0
+
+
 def test_a_draft_of_a_column_that_is_not_there_names_those_that_are(capsys, tmp_path):
     (tmp_path / "people.csv").write_text(CSV)
     code, _, err = run(capsys, "dataset", "init", tmp_path / "people.csv", "--country", "IDN", "--unit", "person")

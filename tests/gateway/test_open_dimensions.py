@@ -168,7 +168,10 @@ def test_an_open_dimension_is_declared_without_codes() -> None:
     [
         ({"columns__more": {"codes": [{"code": "a"}]}}, "columns.area: give either codes or bands, or open = true"),
         ({"columns__more": {"missing": "_U"}}, "columns.area: an open column has no missing values and no parent"),
-        ({"columns__more": {"decimals": 2}}, "columns.area: scale, offset and decimals belong to bands"),
+        (
+            {"columns__more": {"decimals": 2}},
+            "columns.area: scale, offset, decimals and missing_values belong to bands",
+        ),
         ({"columns__more": {"source": ["a", "b"]}}, "columns.area: an open column has one source column"),
         ({"columns__age__parent": "area"}, "columns.age.parent: area is open: nothing nests in it"),
         ({"policy": {**PRIVATE, "open_delta_per_table": 0.0}}, "columns.area.open: needs open_delta_per_dataset"),

@@ -225,6 +225,17 @@ def test_a_key_column_that_does_not_tell_units_apart_is_refused(pg_node: Node, d
     assert f"unit: {rule}" in refusal.private
 
 
+def test_numbers_that_stand_for_no_value_are_missing_in_a_copy_and_in_a_live_database(pg_node: Node, database: str):
+    some, asked = "WHERE farm < 'F00100'", (("area",), "count", "sum(fertiliser)", "mean(fertiliser)")
+    run(database, f"UPDATE farms SET urea = NULL {some}")
+    expected = pg_node.release(pg_node.publish_now(in_database("snapshot"))[0], *asked)
+    run(database, f"UPDATE farms SET urea = -99 {some}")
+    assert "fertiliser: out of range" in refusal_of(pg_node, in_database("snapshot")).private
+    for mode in ("snapshot", "live"):
+        epoch, _ = pg_node.publish_now(in_database(mode, columns__fertiliser__missing_values=[-99]))
+        assert pg_node.release(epoch, *asked).table.equals(expected.table)
+
+
 def live_epoch(node: Node) -> Epoch:
     epoch, _ = node.publish_now(in_database("live"))
     node.release(epoch, ("area",), "count", "sum(balance)", "sum(fertiliser)")

@@ -48,13 +48,18 @@ class FixedPoint:
     """A fixed-point integer: floor((sum of columns x scale + offset) x 10^decimals + 1/2).
 
     Computed in IEEE double precision up to the floor, so that every engine gives the same integer
-    (ROUND differs between engines: half away from zero or half to even). NULL if any input is NULL.
+    (ROUND differs between engines: half away from zero or half to even). NULL if any input is missing: NULL, or
+    one of `missing_values`.
+
+    Attributes:
+        missing_values: source numbers that stand for no value, as -99 for a refused answer.
     """
 
     columns: tuple[str, ...]
     scale: float = 1.0
     offset: float = 0.0
     decimals: int = 0
+    missing_values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +287,7 @@ class ColumnProfile:
     """What the data say of one declared column, in counts and bounds.
 
     Attributes:
-        missing: rows whose source value is NULL.
+        missing: rows whose source value is NULL, or one of the `missing_values` of a `FixedPoint`.
         unmatched: rows with a source value that yields NULL (outside the code list or the bands).
         minimum, maximum: of a `FixedPoint`, in units of 10^-decimals; None for codes or if no row has a value.
         unit_total_max: largest sum of absolute values over one unit's rows (`FixedPoint`), else None.

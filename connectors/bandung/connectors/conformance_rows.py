@@ -53,13 +53,13 @@ _REGION = Recode(
     missing="_U",
 )
 _UREA = Banded(FixedPoint(("urea",)), (("low", 0, 20), ("high", 20, 40)))
-_AGE = Banded(FixedPoint(("age",)), (("10-29", 10, 30), ("30-59", 30, 60)), missing="_U")
+_AGE = Banded(FixedPoint(("age",), missing_values=(13.0, 59.0)), (("10-29", 10, 30), ("30-59", 30, 60)), missing="_U")
 COLUMNS = (
     ("area", _REGION),
     ("sex", Recode("sex", (("F", (1,)), ("M", (2,))))),
     ("age_group", _AGE),
     ("urea", _UREA),
-    ("fertiliser", FixedPoint(("urea", "phosphate"), scale=0.1, offset=1.0, decimals=2)),
+    ("fertiliser", FixedPoint(("urea", "phosphate"), scale=0.1, offset=1.0, decimals=2, missing_values=(4.25, 30.5))),
     ("balance", FixedPoint(("balance",), decimals=2)),
 )
 FERTILISER = Measure("fertiliser", optional=True)

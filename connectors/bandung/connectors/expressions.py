@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 import sqlalchemy as sa
 
@@ -85,36 +87,41 @@ class Expressions:
                 held = [
                     sa.and_(shifted >= real(low), shifted < real(high)) for name, low, high in bands if name == code
                 ]
-                gap = [self.any_null(expression)] if code == missing else []
+                gap = [self.any_missing(expression)] if code == missing else []
                 return sa.or_(sa.false(), *held, *gap)
             case Column() | FixedPoint():
                 return self.value(expression) == sa.literal(code, sa.String)
 
     def _shifted(self, number: FixedPoint) -> Sql:
         """Return (sum of columns x scale + offset) x 10^decimals + 1/2, in double precision."""
-        total = self._number(number.columns[0])
+        total = self._number(number.columns[0], number.missing_values)
         for name in number.columns[1:]:
-            total = total + self._number(name)
+            total = total + self._number(name, number.missing_values)
         scaled = total * real(number.scale) + real(number.offset)
         return scaled * real(10.0**number.decimals) + real(0.5)
 
-    def _number(self, name: str) -> Sql:
+    def _number(self, name: str, missing_values: Sequence[float]) -> Sql:
         type_ = source_type(self.columns.schema, name)
         if not is_number(type_):
             return sa.cast(sa.null(), sa.Double)
         number = sa.cast(self.columns.column(name), sa.Double)
-        if pa.types.is_integer(type_):
-            return number
-        return sa.case((number.between(real(-_SAFE_REAL), real(_SAFE_REAL)), number), else_=None)
+        held = [] if pa.types.is_integer(type_) else [number.between(real(-_SAFE_REAL), real(_SAFE_REAL))]
+        if missing_values:
+            held.append(number.not_in(missing_values))
+        return sa.case((sa.and_(*held), number), else_=None) if held else number
 
-    def any_null(self, expression: Expression) -> Sql:
-        """Return the predicate that a source value of the expression is NULL."""
+    def any_missing(self, expression: Expression) -> Sql:
+        """Return the predicate that a source value of the expression is missing."""
         match expression:
             case Column(name=name) | Recode(column=name):
-                names: tuple[str, ...] = (name,)
-            case FixedPoint(columns=columns) | Banded(number=FixedPoint(columns=columns)):
-                names = columns
-        return sa.or_(*(self.columns.column(name).is_(None) for name in names))
+                return self.columns.column(name).is_(None)
+            case Banded(number=number):
+                return self.any_missing(number)
+            case FixedPoint(columns=names, missing_values=values):
+                columns = [self.columns.column(name) for name in names]
+                absent = [column.is_(None) for column in columns]
+                absent += [sa.cast(column, sa.Double).in_(values) for column in columns if values]
+                return sa.or_(*absent)
 
 
 def exact(value: Sql) -> Sql:

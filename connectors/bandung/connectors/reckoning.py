@@ -51,7 +51,7 @@ def value(expression: Expression, row: Row) -> Any:
 
 
 def _fixed_point(number: FixedPoint, values: Sequence[Any]) -> int | None:
-    if any(part is None for part in values):
+    if any(part is None or part in number.missing_values for part in values):
         return None
     total = float(values[0])
     for part in values[1:]:
@@ -167,7 +167,7 @@ def profile(view: View, nesting: Sequence[tuple[str, str]], source: pa.Table) ->
 
 def _column(view: View, name: str, members: Sequence[Row], units: Mapping[Any, Sequence[Row]]) -> ColumnProfile:
     expression = view.expression(name)
-    gaps = [any(row[source] is None for source in _sources(expression)) for row in members]
+    gaps = [_missing(expression, row) for row in members]
     values = [_of(view, name, row) for row in members]
     missing = sum(gaps)
     unmatched = sum(found is None and not gap for found, gap in zip(values, gaps, strict=True))
@@ -202,12 +202,14 @@ def _key_profile(view: View, members: Sequence[Row]) -> KeyProfile:
     return KeyProfile(missing, several[0], several[1])
 
 
-def _sources(expression: Expression) -> tuple[str, ...]:
+def _missing(expression: Expression, row: Row) -> bool:
     match expression:
         case Column(name=name) | Recode(column=name):
-            return (name,)
-        case FixedPoint(columns=columns) | Banded(number=FixedPoint(columns=columns)):
-            return columns
+            return row[name] is None
+        case Banded(number=number):
+            return _missing(number, row)
+        case FixedPoint(columns=names, missing_values=values):
+            return any(row[name] is None or row[name] in values for name in names)
 
 
 def _cells(

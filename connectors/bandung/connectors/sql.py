@@ -150,7 +150,7 @@ class Emitter:
         expressions = [view.expression(name) for name in names]
         columns: list[Sql] = [of.value(e).label(f"v{i}") for i, e in enumerate(expressions)]
         if gaps:
-            columns += [sa.case((of.any_null(e), 1), else_=0).label(f"n{i}") for i, e in enumerate(expressions)]
+            columns += [sa.case((of.any_missing(e), 1), else_=0).label(f"n{i}") for i, e in enumerate(expressions)]
         if unit:
             columns.append(_unit(view, of.columns).label("unit"))
         match view.key if key else None:

@@ -60,34 +60,36 @@ def draft(data: Path, country: str, unit: str | None) -> str:
         Failure: the file cannot be read, or has no such column.
         Refusal: SOURCE_UNAVAILABLE or BAD_DECLARATION.
     """
-    seen = _look(data)
-    if unit is not None and unit not in seen:
-        raise Failure(f"{data} has no column {unit!r}; it has: {', '.join(seen)}.")
+    seen, rows_max = _look(data, unit)
     columns = [text for name, column in seen.items() if name != unit for text in _column(name, column)]
-    return "\n".join([*_head(data, country, unit), *columns, *_TAIL])
+    return "\n".join([*_head(data, country, unit, rows_max), *columns, *_TAIL])
 
 
-def _look(data: Path) -> dict[str, _Seen]:
+def _look(data: Path, unit: str | None) -> tuple[dict[str, _Seen], int]:
+    """Return what was seen of each column, and the most rows of one unit."""
     connector = Sources({}).open(Source("files", {BASE_OPTION: str(data.resolve().parent)}, data.name))
     try:
         schema = connector.schema(data.name)
+        if unit is not None and unit not in schema.names:
+            raise Failure(f"{data} has no column {unit!r}; it has: {', '.join(schema.names)}.")
         view = View(data.name, tuple((name, Column(name)) for name in schema.names), None)
         seen = {name: _Seen(schema.field(name).type) for name in schema.names}
         for batch in connector.rows(RowQuery(view, tuple(schema.names)), Stop()):
             for name, column in seen.items():
                 column.look(batch.column(name))
+        rows_max = connector.profile(View(data.name, (), unit), (), Stop()).rows_per_unit_max if unit else 1
     except SourceError as error:
         raise Failure(f"{data} cannot be read: {error}") from error
     finally:
         connector.close()
-    return seen
+    return seen, rows_max
 
 
 def _whole(numbers: NDArray[np.float64]) -> bool:
     return bool(np.all(np.abs(numbers - np.round(numbers)) < 1e-6))
 
 
-def _head(data: Path, country: str, unit: str | None) -> Iterable[str]:
+def _head(data: Path, country: str, unit: str | None, rows_max: int) -> Iterable[str]:
     name = _name(data.stem)
     yield f"# Drafted from {data.name}. Complete what says TO COMPLETE, then: bandung dataset check FILE"
     yield "[dataset]"
@@ -105,6 +107,9 @@ def _head(data: Path, country: str, unit: str | None) -> Iterable[str]:
     yield "[unit]"
     yield 'name = "person"'
     yield "rows = true" if unit is None else f"column = {json.dumps(unit, ensure_ascii=False)}"
+    if rows_max > 1:
+        yield "# The most rows of one unit that occur. It is public: declare the most that can occur."
+        yield f"rows_max = {rows_max}"
 
 
 _TAIL = (
@@ -145,6 +150,7 @@ def _dimension(name: str, seen: _Seen) -> Iterable[str]:
 
 def _measure(name: str, seen: _Seen) -> Iterable[str]:
     yield from _opening(name, "measure", "TO COMPLETE: widen the range to what can occur, not only to what did.")
+    yield '# Numbers that stand for no value, as -99 or 999: missing_values = [-99], with missing = "allowed".'
     yield f"range = [{math.floor(seen.minimum)}, {math.ceil(seen.maximum)}]"
     yield 'unit = "TO COMPLETE"'
     if seen.decimals:

@@ -35,7 +35,7 @@ def dimension(name: str, form: DimensionForm, path: str, problems: Problems) -> 
     if form.open:
         return Dimension(name, label, Column(_sources(name, form.source)[0]), (), open=True)
     if form.bands is not None:
-        number = FixedPoint(_sources(name, form.source), form.scale, form.offset, form.decimals)
+        number = _number(name, form)
         bands = _bands(form.bands, form.decimals, f"{path}.bands", problems)
         codes = [Code(code, code) for code, _, _ in bands]
         if form.missing in {code.code for code in codes}:
@@ -59,7 +59,7 @@ def measure(name: str, form: MeasureForm, path: str, problems: Problems) -> Meas
     return Measure(
         name=name,
         label=form.label or name,
-        expression=FixedPoint(_sources(name, form.source), form.scale, form.offset, form.decimals),
+        expression=_number(name, form),
         minimum=low,
         maximum=high,
         unit_of_measurement=form.unit,
@@ -67,6 +67,10 @@ def measure(name: str, form: MeasureForm, path: str, problems: Problems) -> Meas
         weight=form.role == "weight",
         bounds=form.bounds,
     )
+
+
+def _number(name: str, form: DimensionForm | MeasureForm) -> FixedPoint:
+    return FixedPoint(_sources(name, form.source), form.scale, form.offset, form.decimals, form.missing_values)
 
 
 def _sources(name: str, source: str | tuple[str, ...] | None) -> tuple[str, ...]:

@@ -106,11 +106,15 @@ class CodeEntry(Section):
 
 
 class NumberForm(Section):
-    """How a number is read: (sum of source columns x scale + offset), rounded to `decimals`."""
+    """How a number is read: (sum of source columns x scale + offset), rounded to `decimals`.
+
+    Source numbers among `missing_values` stand for no value.
+    """
 
     scale: Annotated[Finite, Field(ge=-1e9, le=1e9)] = 1.0
     offset: Annotated[Finite, Field(ge=-1e12, le=1e12)] = 0.0
     decimals: Annotated[int, Field(strict=True, ge=0, le=9)] = 0
+    missing_values: Annotated[tuple[Finite, ...], Field(max_length=100)] = ()
 
 
 class DimensionForm(NumberForm):
@@ -131,8 +135,10 @@ class DimensionForm(NumberForm):
             raise ValueError("give either codes or bands, or open = true")
         if self.bands is None and isinstance(self.source, tuple):
             raise ValueError(f"{'an open' if self.open else 'a coded'} column has one source column")
-        if self.bands is None and self.model_fields_set & {"scale", "offset", "decimals"}:
-            raise ValueError("scale, offset and decimals belong to bands")
+        if self.bands is None and self.model_fields_set & set(NumberForm.model_fields):
+            raise ValueError("scale, offset, decimals and missing_values belong to bands")
+        if self.missing_values and self.missing is None:
+            raise ValueError("missing_values need a code for rows without a value: missing")
         if self.open and self.model_fields_set & {"missing", "parent"}:
             raise ValueError("an open column has no missing values and no parent")
         return self
@@ -148,6 +154,12 @@ class MeasureForm(NumberForm):
     bounds: tuple[Finite, Finite] | None = None
     unit: Annotated[str, Field(max_length=100)] = ""
     missing: Literal["never", "allowed"] = "never"
+
+    @model_validator(mode="after")
+    def _missing_where_allowed(self) -> MeasureForm:
+        if self.missing_values and self.missing == "never":
+            raise ValueError('missing_values need missing = "allowed"')
+        return self
 
 
 def _ptable(text: object) -> OnsNoise:

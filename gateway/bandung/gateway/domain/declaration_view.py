@@ -14,7 +14,7 @@ from bandung.gateway.domain.declaration_form import DimensionForm, Name, Section
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.view import GovernedView, ViewMeasure
 
-_NEEDLESS = {"scale", "offset", "parent"}
+_NEEDLESS = {"scale", "offset", "parent", "missing_values"}
 
 
 class ViewAboutSection(Section):
