@@ -32,10 +32,19 @@ def an_answer(statuses: str) -> Answered:
     )
 
 
-def test_a_cell_that_cannot_exist_is_not_shown_as_suppressed():
-    answer = an_answer("AQM")
+def test_what_is_suppressed_too_noisy_or_cannot_exist_has_signs_of_its_own():
+    answer = an_answer("AQMO")
     text = io.StringIO()
     Console(file=text, width=80).print(wide((answer,)))
     rows = [line.split() for line in text.getvalue().splitlines() if line.strip().startswith("D")]
-    assert rows == [["D0", "41"], ["D1", "c"], ["D2", "-"]]
-    assert "the country has no such cell" in legend((answer,))
+    assert rows == [["D0", "41"], ["D1", "c"], ["D2", "-"], ["D3", "u"]]
+    assert legend((answer,)).splitlines()[0].split("    ") == [
+        "c  suppressed to keep it confidential",
+        "u  too few records for the noise on it",
+        "-  the country has no such cell",
+    ]
+
+
+def test_only_the_signs_that_are_used_are_explained():
+    assert "suppressed" not in legend((an_answer("AO"),))
+    assert legend((an_answer("AA"),)).startswith("Counts carry")

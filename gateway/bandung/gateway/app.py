@@ -132,7 +132,9 @@ def read_declaration(file: Path) -> Dataset:
     """
     from bandung.gateway.domain.declaration import parse_declaration
 
-    return parse_declaration(_document(file), str(file.resolve().parent))
+    document = _document(file)
+    with _named(file):
+        return parse_declaration(document, str(file.resolve().parent))
 
 
 def read_dataset_or_view(file: Path) -> Dataset | GovernedView:
@@ -144,7 +146,19 @@ def read_dataset_or_view(file: Path) -> Dataset | GovernedView:
     from bandung.gateway.domain.declaration_view import parse_view
 
     document = _document(file)
-    return parse_view(document) if "view" in document else read_declaration(file)
+    if "view" not in document:
+        return read_declaration(file)
+    with _named(file):
+        return parse_view(document)
+
+
+@contextmanager
+def _named(file: Path) -> Generator[None]:
+    """Say which file is wrong: an act may read several."""
+    try:
+        yield
+    except Refusal as refusal:
+        raise Refusal(refusal.kind, f"{file}: {refusal.detail}") from refusal
 
 
 def _document(file: Path) -> dict[str, object]:

@@ -130,7 +130,7 @@ def _plan_document(plan: Plan) -> dict[str, Any]:
 
 
 def _plan_lines(plan: Plan) -> Iterator[str]:
-    from bandung.gateway.domain.noise import CELL_SIZES, half_width
+    from bandung.gateway.domain.noise import CELL_SIZES, half_width, half_width_of_rank
 
     yield f"allowed by agreement {plan.agreement} version {plan.agreement_version}: {plan.purpose}"
     yield f"asks {plan.epoch} under {plan.policy}; " + ("released already" if plan.released else "not released yet")
@@ -141,9 +141,12 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
     if plan.cells:
         yield f"gives {plan.cells} cells, about {plan.bytes_about / 1024:.1f} KiB"
     for statistic, published in plan.noise.items():
-        error = half_width(published)
+        error, ranks = half_width(published), half_width_of_rank(published)
         if error is not None:
             yield f"{statistic}: 95 % of values within {error:.3g} of the truth"
+            continue
+        if ranks is not None:
+            yield f"{statistic}: 95 % of values within {ranks:,.0f} records of their true place in the order"
             continue
         by_size = [(size, half_width(published, size)) for size in CELL_SIZES]
         told = ", ".join(f"{error:.3g} in a cell of {size}" for size, error in by_size if error is not None)

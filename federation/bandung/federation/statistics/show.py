@@ -13,11 +13,14 @@ from bandung.federation.domain.study import Answered, Cell, Declined, Outcome, a
 if TYPE_CHECKING:
     from bandung.federation.statistics.combine import Pooled
 
-SUPPRESSED = "c"
-ABSENT = "-"
-_CANNOT_EXIST = "M"
-"""SDMX code list CL_OBS_STATUS: missing value, data cannot exist."""
-LEGEND = f"{SUPPRESSED}  suppressed to keep it confidential    {ABSENT}  the country has no such cell"
+SUPPRESSED, UNRELIABLE, ABSENT = "c", "u", "-"
+_MEANINGS = {
+    SUPPRESSED: "suppressed to keep it confidential",
+    UNRELIABLE: "too few records for the noise on it",
+    ABSENT: "the country has no such cell",
+}
+_SIGNS = {"O": UNRELIABLE, "M": ABSENT}
+"""By SDMX code list CL_OBS_STATUS: missing value; missing value, data cannot exist."""
 
 
 def wide(outcomes: Sequence[Outcome], pooled: Pooled | None = None) -> Table:
@@ -68,18 +71,19 @@ def legend(outcomes: Iterable[Outcome]) -> str:
     """Return what the signs mean, if any is used, and how large the noise is."""
     answers = answered(outcomes)
     cells = {cell for answer in answers for cell in answer.cells}
-    holes = any(answer.table[name].null_count for answer in answers for name in answer.statistics)
-    short = any(set(answer.cells) != cells for answer in answers)
+    shown = {sign for answer in answers for name in answer.statistics for sign in _column(answer, name).values()}
+    shown |= {ABSENT for answer in answers if set(answer.cells) != cells}
     counts = {(a.member, name): a.noise_of(name) for a in answers for name in a.statistics}
     deviations = sorted({noise["variance"] ** 0.5 for noise in counts.values() if "variance" in noise})
-    lines = [LEGEND] if holes or short else []
+    used = [f"{sign}  {meaning}" for sign, meaning in _MEANINGS.items() if sign in shown]
+    lines = ["    ".join(used)] if used else []
     lines += [f"Counts carry confidentiality noise of standard deviation {value:.2g}." for value in deviations]
     return "\n".join(lines)
 
 
 def _column(answer: Answered, name: str) -> dict[Cell, str]:
     values, statuses = answer.table[name].to_pylist(), answer.table["OBS_STATUS"].to_pylist()
-    signs = [ABSENT if status == _CANNOT_EXIST else SUPPRESSED for status in statuses]
+    signs = [_SIGNS.get(status, SUPPRESSED) for status in statuses]
     shown = [sign if value is None else _number(value) for value, sign in zip(values, signs, strict=True)]
     return dict(zip(answer.cells, shown, strict=True))
 

@@ -17,6 +17,7 @@ from bandung.connectors.base import Column, RowQuery, SourceError, Stop, View
 from bandung.gateway.cli.console import Failure
 from bandung.gateway.domain.dataset import Source
 from bandung.gateway.domain.declaration import BASE_OPTION
+from bandung.gateway.service.check_dataset import TO_COMPLETE
 from bandung.gateway.store.sources import Sources
 
 _CODES_MAX = 40
@@ -91,12 +92,12 @@ def _whole(numbers: NDArray[np.float64]) -> bool:
 
 def _head(data: Path, country: str, unit: str | None, rows_max: int) -> Iterable[str]:
     name = _name(data.stem)
-    yield f"# Drafted from {data.name}. Complete what says TO COMPLETE, then: bandung dataset check FILE"
+    yield f"# Drafted from {data.name}. Complete what says {TO_COMPLETE}, then: bandung dataset check FILE"
     yield "[dataset]"
     yield "# SQL name."
     yield f"name = {json.dumps(name)}"
     for key in ("title", "description", "licence", "period"):
-        yield f'{key} = "TO COMPLETE"'
+        yield f'{key} = "{TO_COMPLETE}"'
     yield f"country = {json.dumps(country)}"
     yield ""
     yield "[source]"
@@ -139,8 +140,11 @@ def _column(name: str, seen: _Seen) -> Iterable[str]:
 def _dimension(name: str, seen: _Seen) -> Iterable[str]:
     yield from _opening(name, "dimension", "These codes occur in the data. List every code that may exist.")
     yield "codes = ["
+    bare = {str(value).strip() for value in seen.values}
     for value in sorted(seen.values, key=lambda value: (isinstance(value, str), value)):
-        code = json.dumps(str(value), ensure_ascii=False)
+        # Spaces at the ends belong to the data, not to their meaning; not so where only they tell two values apart.
+        text = str(value).strip() if len(bare) == len(seen.values) else str(value)
+        code = json.dumps(text, ensure_ascii=False)
         yield f"  {{ code = {code}, label = {code}, values = [{json.dumps(value, ensure_ascii=False)}] }},"
     yield "]"
     if seen.missing:
@@ -149,10 +153,10 @@ def _dimension(name: str, seen: _Seen) -> Iterable[str]:
 
 
 def _measure(name: str, seen: _Seen) -> Iterable[str]:
-    yield from _opening(name, "measure", "TO COMPLETE: widen the range to what can occur, not only to what did.")
+    yield from _opening(name, "measure", f"{TO_COMPLETE}: widen the range to what can occur, not only to what did.")
     yield '# Numbers that stand for no value, as -99 or 999: missing_values = [-99], with missing = "allowed".'
     yield f"range = [{math.floor(seen.minimum)}, {math.ceil(seen.maximum)}]"
-    yield 'unit = "TO COMPLETE"'
+    yield f'unit = "{TO_COMPLETE}"'
     if seen.decimals:
         yield f"decimals = {seen.decimals}"
     if seen.missing:

@@ -34,7 +34,8 @@ _POWERS: Final = {
 }
 """By form, the power of the number of records that it is to be divided by."""
 
-FORMS: Final = ("variance", *_POWERS, "standard_error_max_of_rank")
+_OF_RANK: Final = "standard_error_max_of_rank"
+FORMS: Final = ("variance", *_POWERS, _OF_RANK)
 BY_CONTRIBUTORS: Final = frozenset(form for form in FORMS if form.endswith("contributors"))
 """Forms whose number of records is not published."""
 
@@ -70,3 +71,8 @@ def half_width(published: Mapping[str, float], records: float | None = None) -> 
     """Return half the width of the 95 % interval, or the largest that it can have; else as `variance`."""
     error = standard_error(published, records)
     return None if error is None else published.get(CI95, NORMAL_95) * error
+
+
+def half_width_of_rank(published: Mapping[str, float]) -> float | None:
+    """Return half the width of the 95 % interval of a quantile's rank, in records; None of other statistics."""
+    return published[_OF_RANK] * published.get(CI95, NORMAL_95) if _OF_RANK in published else None

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 
 LIVE_RULE = "not live"
+TO_COMPLETE = "TO COMPLETE"
+"""What a draft says where only the custodian knows."""
 """The rule of a source that cannot serve a dataset live."""
 
 _WIDEN = "Add bands for these rows (the outermost may be open: inf), or correct the rows."
@@ -114,7 +116,7 @@ def check_source(dataset: Dataset, connector: Connector, stop: Stop) -> CheckRep
     """
     schema, unfit = _joined(dataset.source, connector)
     types = {field.name: field.type for field in schema}
-    structural = (*unfit, *_columns(dataset, types), *_live(dataset, connector))
+    structural = (*_incomplete(dataset), *unfit, *_columns(dataset, types), *_live(dataset, connector))
     if any(violation.rule in {"no such column", "type"} for violation in structural):
         return CheckReport(structural, (), None)
     profile = connector.profile(_probe(dataset), nesting_pairs(dataset), stop)
@@ -157,6 +159,16 @@ def _bounds(measure: Measure) -> tuple[int, int]:
     """Return the declared range in units of 10^-decimals: lower bound inclusive, upper exclusive."""
     least, greatest = measure.range_steps
     return least, greatest + 1
+
+
+def _incomplete(dataset: Dataset) -> Iterator[Violation]:
+    """What a draft left to the custodian: nothing of it may be published."""
+    texts = ("title", "description", "licence", "period")
+    if names := [name for name in texts if TO_COMPLETE in getattr(dataset, name)]:
+        yield Violation("dataset", "to complete", len(names), f"Complete {', '.join(names)}.")
+    for measure in dataset.measures:
+        if TO_COMPLETE in measure.unit_of_measurement:
+            yield Violation(measure.name, "to complete", 1, "Say what it is measured in: unit.")
 
 
 def _joined(source: Source, connector: Connector) -> tuple[pa.Schema, tuple[Violation, ...]]:
