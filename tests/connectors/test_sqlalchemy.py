@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from bandung.connectors.base import (
+    Banded,
     CellQuery,
     Column,
     FixedPoint,
@@ -75,6 +76,8 @@ def test_the_databases_own_types_become_plain_ones(engine: sa.Engine, connector:
             ("flag", Recode("f", (("yes", ("true",)), ("no", (0,))))),
             ("whole", Recode("b", (("two", ("2",)),))),
             ("sum", FixedPoint(("a", "c"), decimals=2)),
+            ("refused", FixedPoint(("a", "c"), missing_values=(3.25,))),
+            ("no_number", Banded(FixedPoint(("e",), missing_values=(1.0,)), (("low", 0, 9),), "_U")),
         ),
         "g",
     )
@@ -87,6 +90,8 @@ def test_the_databases_own_types_become_plain_ones(engine: sa.Engine, connector:
         "flag": "yes",
         "whole": "two",
         "sum": 425,
+        "refused": None,
+        "no_number": None,
     }
 
 

@@ -118,9 +118,9 @@ class Expressions:
             case Banded(number=number):
                 return self.any_missing(number)
             case FixedPoint(columns=names, missing_values=values):
-                columns = [self.columns.column(name) for name in names]
-                absent = [column.is_(None) for column in columns]
-                absent += [sa.cast(column, sa.Double).in_(values) for column in columns if values]
+                absent = [self.columns.column(name).is_(None) for name in names]
+                numbers = [name for name in names if values and is_number(source_type(self.columns.schema, name))]
+                absent += [sa.cast(self.columns.column(name), sa.Double).in_(values) for name in numbers]
                 return sa.or_(*absent)
 
 
