@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
+from bandung.federation.cli import main
 from bandung.federation.domain.member import Member
 from bandung.federation.domain.study import Answered
 from bandung.federation.statistics.combine import pool
@@ -36,3 +39,25 @@ def test_private_answers_pool_with_the_error_that_their_noise_implies(tmp_path: 
     assert total["mean.se"].is_valid() == total["mean"].is_valid()
     assert total["mean.se"].null_count <= 1, "of the 78 farms without an area the mean may drown in noise"
     assert total["middle"].null_count == total.num_rows
+
+
+def test_a_dry_run_tells_the_error_of_every_statistic(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with a_gateway(tmp_path) as gateway:
+        gateway.publish(policy=POLICY, training={"allowed": False})
+        gateway.agree()
+        files = gateway.identity("analyst/ani")
+        members = {
+            "members": {
+                "IDN": {
+                    "address": gateway.address,
+                    "ca": str(gateway.idn.ca),
+                    "principals": {"ani": {"certificate": str(files.certificate), "key": str(files.key)}},
+                }
+            }
+        }
+        (tmp_path / "members.json").write_text(json.dumps(members))
+        assert main(["query", SQL, "--members", str(tmp_path / "members.json"), "--as", "ani", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"count: 95 % of values within [\d.]+ of the truth", said)
+    assert re.search(r"quantile\(balance,0\.5\): 95 % of values within [\d,]+ records of their true place", said)
+    assert re.search(r"mean\(balance\): 95 % of values within [\d.e+]+ in a cell of 20", said)
