@@ -248,6 +248,7 @@ def test_every_problem_of_a_file_is_reported_at_once():
         ({"source__base": "/etc"}, "source.base"),
         ({"source__tree": {"a": 1}}, "source.tree"),
         ({"columns__record_key": {"role": "measure", "range": [0, 1]}}, "columns.record_key: this name is reserved"),
+        ({"columns__count": {"role": "measure", "range": [0, 1]}}, "columns.count: this name is reserved"),
         ({"columns__Bad-Name": {"role": "measure", "range": [0, 1]}}, "columns.Bad-Name: a column name has"),
         ({"columns__using__bands": [1, 2]}, "columns.using: give either codes or bands"),
         ({"columns__using__source": ["a", "b"]}, "columns.using: a coded column has one source column"),

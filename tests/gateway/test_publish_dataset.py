@@ -236,6 +236,23 @@ def test_numbers_that_stand_for_no_value_are_missing_in_a_copy_and_in_a_live_dat
         assert pg_node.release(epoch, *asked).table.equals(expected.table)
 
 
+def test_a_look_for_one_measure_decides_nothing_of_another(node: Node, tmp_path: Path):
+    rows = {"area": ["A"] * 40, "a": [1000, 700, *[14] * 38], "b": [10, 10, 900_000, *[10] * 37]}
+    write_file(pa.table(rows), tmp_path / "farms.csv")
+    document = a_declaration() | {
+        "unit": {"name": "farm", "rows": True},
+        "policy": {"kind": "table-builder"},
+        "columns": {
+            "area": {"role": "dimension", "codes": [{"code": "A"}]},
+            "a": {"role": "measure", "range": [0, 10**6]},
+            "b": {"role": "measure", "range": [0, 10**6]},
+        },
+    }
+    epoch, _ = node.publish_now(document)
+    for asked in (("sum(b)",), ("sum(a)", "sum(b)")):
+        assert node.release(epoch, (), *asked).table["sum(b)"].to_pylist() == [None]
+
+
 def live_epoch(node: Node) -> Epoch:
     epoch, _ = node.publish_now(in_database("live"))
     node.release(epoch, ("area",), "count", "sum(balance)", "sum(fertiliser)")

@@ -116,11 +116,16 @@ class Safety:
         return self.cells.fingerprints(name, self.rows(measure))
 
     def largest(self, measure: SourceMeasure) -> NDArray[np.int64]:
-        """Return the largest contribution of a unit: by the closer look, else of one row."""
+        """Return the largest contribution of a unit: by the closer look, else of one row.
+
+        Where rows are units the first pass knows it, and a look that left small contributions of another measure out
+        may have left this one out with them.
+        """
         by_row = self.cells.integers(f"{measure.name}.max")
         if self.looked is None:
             return by_row
-        return np.where(self.looked.present, self.looked.integers(f"{measure.name}.top1"), by_row)
+        found = np.where(self.looked.present, self.looked.integers(f"{measure.name}.top1"), by_row)
+        return np.maximum(found, by_row) if self.rows_are_units else found
 
     def enough_rows(self, measure: SourceMeasure | None) -> NDArray[np.bool_]:
         """Return where the cells have rows for as many units as they need (with a value, if a measure is given)."""
@@ -236,6 +241,7 @@ class Safety:
     def _contributor_shown(self, looked: Padded, measure: SourceMeasure) -> NDArray[np.bool_]:
         ranks = range(1, max(2, self._policy.dominance_n) + 1)
         top = [looked.integers(f"{measure.name}.top{rank}") for rank in ranks]
+        top[0] = self.largest(measure)
         return _sensitive(self._policy, self.total(measure), top)
 
 

@@ -27,8 +27,10 @@ from bandung.gateway.domain.declaration_form import (
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.policy import DifferentialPrivacy, Policy, PublishedTables, TrainingRules
 
-RESERVED_COLUMNS = frozenset({"unit", "record_key", "obs_status", "conf_status"})
-"""Names that answers or the gateway's own copies use beside declared columns."""
+RESERVED_COLUMNS = frozenset(
+    {"unit", "record_key", "obs_status", "conf_status", "rows", "key", "units", "bin", "count"}
+)
+"""Names that answers, sources' answers or the gateway's own copies use beside declared columns."""
 
 BASE_OPTION = "base"
 """Source option that holds the declaration's directory; set by the parser, never written in a file."""
