@@ -27,4 +27,4 @@ def test_the_published_noise_depends_on_declarations_alone() -> None:
 
 
 def test_control_another_declared_bound_publishes_another_noise() -> None:
-    assert published(an_epoch(rows_per_unit_max=6)) != published(an_epoch(rows_per_unit_max=1))
+    assert published(an_epoch(rows_per_unit_max=12)) != published(an_epoch(rows_per_unit_max=1))

@@ -260,7 +260,7 @@ def test_the_error_of_a_mean_shrinks_with_its_count() -> None:
     rows = rows_of(persons({("N", "F"): 60}))
     noise = release_of("SELECT COUNT(*), SUM(income), AVG(income) FROM persons", an_epoch(), rows).noise
     assert noise["count"] == {"variance": 3.0}
-    assert noise["sum(income)"]["standard_error_max"] == pytest.approx(500 / 3**0.5, rel=1e-3)
+    assert noise["sum(income)"]["standard_error_max"] == pytest.approx(3000 / 3**0.5, rel=1e-3)
     error = noise["sum(income)"]["standard_error_max"] + 1000 * 3.0**0.5
     assert noise["mean(income)"] == {"standard_error_max_times_count": pytest.approx(error)}
 

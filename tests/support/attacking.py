@@ -110,6 +110,8 @@ CANNOT_PROMISE = {
         " them by whoever knows the others.",
         "copies": "A column that is declared several times is protected several times less, since each declaration"
         " gets a noise of its own.",
+        "counts": "A measure that is the same for nearly everybody counts people once more, with a noise of its own: so"
+        " a count and several such sums together count them better.",
         "periods": "Quotas of tables, exposures and steps belong to a dataset and its reference period: publishing the"
         " same records again for another period, which only the custodian can do, gives everybody new ones.",
         "names": "The same records published under another name are other records to the gateway: they get another"

@@ -3,6 +3,8 @@
 About sixty villagers live in each village, farmers and fishers below eighty, of both sexes. Besides them there is the
 *smith*, the only one of the trade, who is there in every village and whose illness is a secret; and the *elder*, the
 only person above eighty, whose being there at all is a secret. What everybody else does is independent of the secrets.
+
+Three of their numbers hardly differ: everybody's survey weight, the benefit of all who are ill, the year of birth.
 """
 
 from __future__ import annotations
@@ -32,7 +34,11 @@ COLUMNS: dict[str, Any] = {
     "ill": dimension(["N", "Y"]),
     "income": measure(0, 5_000),
     "sick": measure(0, 1),
+    "weight": measure(0, 3, decimals=1),
+    "benefit": measure(0, 1_000),
+    "birth_year": measure(1900, 2026),
 }
+WEIGHT, BENEFIT, BIRTH_YEARS = 1.5, 500, {"0-39": 2006, "40-79": 1966, "80+": 1941}
 
 
 @cache
@@ -64,4 +70,7 @@ def _person(age_group: str, sex: str, trade: str, ill: Any, income: int) -> dict
         "ill": "NY"[sick],
         "income": income,
         "sick": sick,
+        "weight": WEIGHT,
+        "benefit": BENEFIT * sick,
+        "birth_year": BIRTH_YEARS[age_group],
     }

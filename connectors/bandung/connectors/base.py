@@ -184,6 +184,7 @@ class Measure:
         optional: values may be missing, so contributors are counted and fingerprinted apart.
         bounds: values are clamped to this range before anything is computed of them; None to take them as they are.
         squares: squares are added up too.
+        nonzero: rows with another value than zero are counted too.
     """
 
     name: str
@@ -191,6 +192,7 @@ class Measure:
     optional: bool = False
     bounds: tuple[int, int] | None = None
     squares: bool = False
+    nonzero: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,8 @@ class CellQuery:
     - per measure m: `m.sum` decimal128(38, 0) (NULL if no value), `m.max` int64 (largest absolute value
       of one row, NULL if no value); if signed `m.abs` decimal128(38, 0), the sum of absolute values;
       if optional `m.rows` int64 and `m.key` decimal128(38, 0), over the rows with a value;
-      if squares `m.squares` decimal128(38, 0), the sum of squares (NULL if no value)
+      if squares `m.squares` decimal128(38, 0), the sum of squares (NULL if no value); if nonzero `m.nonzero` int64,
+      the rows with a value other than zero
     """
 
     view: View

@@ -62,8 +62,8 @@ COLUMNS = (
     ("fertiliser", FixedPoint(("urea", "phosphate"), scale=0.1, offset=1.0, decimals=2, missing_values=(4.25, 30.5))),
     ("balance", FixedPoint(("balance",), decimals=2)),
 )
-FERTILISER = Measure("fertiliser", optional=True)
-BALANCE = Measure("balance", signed=True)
+FERTILISER = Measure("fertiliser", optional=True, nonzero=True)
+BALANCE = Measure("balance", signed=True, nonzero=True)
 BOUNDED = (
     Measure("fertiliser", optional=True, bounds=(110, 420), squares=True),
     Measure("balance", signed=True, bounds=(-1000, 55), squares=True),

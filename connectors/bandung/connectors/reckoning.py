@@ -95,6 +95,8 @@ def cells(query: CellQuery, rows: pa.Table) -> pa.Table:
                 cell[f"{name}.rows"], cell[f"{name}.key"] = len(held), _keys(query.view, held)
             if measure.squares:
                 cell[f"{name}.squares"] = Decimal(sum(number**2 for number in numbers)) if numbers else None
+            if measure.nonzero:
+                cell[f"{name}.nonzero"] = sum(number != 0 for number in numbers)
         found.append(cell)
     return pa.Table.from_pylist(found, schema=cell_schema(query))
 

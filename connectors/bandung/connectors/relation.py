@@ -81,8 +81,8 @@ class Finest:
 
     Attributes:
         relation: columns of codes as in the copy; `.rows`, `.key`; for a measure m of the copy `m.sum`, `m.max`,
-            `m.abs`, `m.rows`, `m.key` and `m.squares`, as in the answer to a `CellQuery`, for values clamped to bounds
-            under the name of `clamped`; some may not be stored.
+            `m.abs`, `m.rows`, `m.key`, `m.squares` and `m.nonzero`, as in the answer to a `CellQuery`, for values
+            clamped to bounds under the name of `clamped`; some may not be stored.
         dimensions: names of the columns of codes.
     """
 
@@ -100,8 +100,8 @@ def stored_parts(query: CellQuery) -> list[str]:
     for measure in query.measures:
         name = clamped(column_of(query.view.expression(measure.name)), measure.bounds)
         signed, optional = ["abs"] if measure.signed else [], ["rows", "key"] if measure.optional else []
-        squares = ["squares"] if measure.squares else []
-        stored += [f"{name}.{part}" for part in ("sum", "max", *signed, *optional, *squares)]
+        more = [part for part, asked in (("squares", measure.squares), ("nonzero", measure.nonzero)) if asked]
+        stored += [f"{name}.{part}" for part in ("sum", "max", *signed, *optional, *more)]
     return stored
 
 

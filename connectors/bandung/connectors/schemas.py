@@ -116,6 +116,8 @@ def _measure_fields(measure: Measure) -> list[pa.Field]:
         fields += [pa.field(f"{name}.rows", pa.int64()), pa.field(f"{name}.key", EXACT)]
     if measure.squares:
         fields.append(pa.field(f"{name}.squares", EXACT))
+    if measure.nonzero:
+        fields.append(pa.field(f"{name}.nonzero", pa.int64()))
     return fields
 
 

@@ -178,6 +178,8 @@ class Emitter:
             columns += [sa.func.count(value), sa.func.coalesce(self._key_sum(frame, view, value), 0)]
         if measure.squares:
             columns.append(exact(sa.func.sum(exact(value) * value)))
+        if measure.nonzero:
+            columns.append(sa.func.count(sa.func.nullif(value, 0)))
         return columns
 
     def _key_sum(self, frame: Subquery, view: View, value: Sql | None = None) -> Sql:

@@ -127,6 +127,11 @@ class Safety:
         found = np.where(self.looked.present, self.looked.integers(f"{measure.name}.top1"), by_row)
         return np.maximum(found, by_row) if self.rows_are_units else found
 
+    def mean_size(self, measure: SourceMeasure) -> NDArray[np.float64]:
+        """Return the mean absolute value of the rows that are not zero, in steps; 0 where there are none."""
+        size = self.cells.integers(f"{measure.name}.{'abs' if measure.signed else 'sum'}")
+        return size / np.maximum(self.cells.integers(f"{measure.name}.nonzero"), 1)
+
     def enough_rows(self, measure: SourceMeasure | None) -> NDArray[np.bool_]:
         """Return where the cells have rows for as many units as they need (with a value, if a measure is given)."""
         rows = self.rows(measure)

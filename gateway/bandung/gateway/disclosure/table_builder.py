@@ -57,10 +57,11 @@ def protect(checked: CheckedPlan, epoch: Epoch, raw: Raw, dataset_key: bytes) ->
     """Return the release of a plan's raw cells.
 
     A count is perturbed by the published table, decided by the cell's fingerprint. A sum is changed, decided likewise,
-    by at most `sum_noise` times its largest contribution, or by sqrt(3 V) steps of the last carried digit if that is
-    more, and rounded to the measure's decimals. A mean is the protected sum divided by the protected count of its
-    contributors. See `Release.noise` for what is published of the noise; it depends on declarations alone, since a
-    cell's own largest contribution is secret.
+    by at most `sum_noise` times its largest contribution, or sqrt(3 V) times the mean of its values that are not zero,
+    whichever is more, and rounded to the measure's decimals: divided by that mean, it tells how many contribute no
+    better than a count. A mean is the protected sum divided by the protected count of its contributors. See
+    `Release.noise` for what is published of the noise; it depends on declarations alone, since a cell's own largest
+    contribution is secret.
 
     Raises:
         SourceError: the source's cells are not what was published: foreign codes, rows without a record key, or
@@ -116,7 +117,8 @@ class _Protector:
             raise OutOfRange(measure.name)
         rows, fingerprints = self._safety.rows(measure), self._safety.fingerprints(measure)
         uniform = uniforms(self._dataset_key, fingerprints, rows, f"sum({declared.values_of})")
-        width = np.maximum(self._policy.sum_noise * self._safety.largest(measure), _least_width(self._policy))
+        mean = np.maximum(self._safety.mean_size(measure), 1)
+        width = np.maximum(self._policy.sum_noise * self._safety.largest(measure), _count_width(self._policy) * mean)
         noise = np.rint(width * (2 * uniform - 1)).astype(np.int64)
         shown = self._safety.sum_safe(measure) & ~self._safety.tells_everybody(measure)
         total = self._safety.cells.integers(f"{measure.name}.sum") + noise
@@ -138,7 +140,7 @@ def _count_variance(policy: TableBuilder) -> float:
     return _ptable(policy).variance(policy.min_units, policy.noise_variance)
 
 
-def _least_width(policy: TableBuilder) -> float:
+def _count_width(policy: TableBuilder) -> float:
     """Uniform noise of this half-width has the variance of a count's noise."""
     return sqrt(3 * policy.noise_variance)
 
@@ -165,7 +167,7 @@ def published_noise(statistics: tuple[Statistic, ...], epoch: Epoch) -> Noise:
 
 
 def _noise_of(statistic: Statistic, epoch: Epoch) -> Mapping[str, float]:
-    """The variance of a count; for a sum, the standard error if one unit's rows all stood at the declared bound.
+    """The variance of a count; for a sum, the standard error if all values stood at the declared bound.
 
     A mean m = S / n is off by (noise of S - m noise of n) / n, so its error is at most that of its sum, plus the
     declared bound times that of its count, by the released count of its contributors.
@@ -176,7 +178,7 @@ def _noise_of(statistic: Statistic, epoch: Epoch) -> Mapping[str, float]:
         return {"variance": variance}
     measure = _declared(epoch, statistic.measure)
     bound, step = max(map(abs, measure.range_steps)), 10.0**-measure.decimals
-    width = max(policy.sum_noise * bound * epoch.dataset.unit_rows_max, _least_width(policy))
+    width = max(policy.sum_noise * epoch.dataset.unit_rows_max, _count_width(policy)) * bound
     error = sqrt(_rounded_variance(width)) * step
     if statistic.kind == StatisticKind.SUM.value:
         return {"standard_error_max": error}

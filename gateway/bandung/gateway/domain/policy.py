@@ -48,7 +48,7 @@ class TableBuilder(CellRules):
         noise_variance: V, the variance of the change of a count.
         noise_js: no released count lies in 1..js.
         sum_noise: half-width of the sticky noise on a sum, as a share of the cell's largest contribution; it is at
-            least sqrt(3 V) steps of the last carried digit, so that a sum of ones is protected as a count is.
+            least sqrt(3 V) means of the values that are not zero, so that a sum does not tell how many have a value.
         tables_per_analyst, tables_per_dataset: quotas of distinct tables of a reference period.
         exposures_max: most released numbers that any one record may have taken part in, of a reference
             period.

@@ -146,8 +146,9 @@ def source_measures(plan: Plan, epoch: Epoch) -> tuple[SourceMeasure, ...]:
     """Return the measures that the plan aggregates, by name, as a source needs to know them."""
     names = sorted({statistic.measure for statistic in plan.statistics if statistic.measure})
     declared = [epoch.dataset.column(name) for name in names]
+    nonzero = isinstance(epoch.dataset.policy, TableBuilder)
     return tuple(
-        SourceMeasure(measure.name, signed=measure.minimum < 0, optional=measure.optional)
+        SourceMeasure(measure.name, signed=measure.minimum < 0, optional=measure.optional, nonzero=nonzero)
         for measure in declared
         if isinstance(measure, Measure)
     )

@@ -86,6 +86,8 @@ def _parts(measure: Measure, dataset: Dataset) -> list[str]:
     }
     if private and max(map(abs, measure.bounds_steps)) <= _SQUARED_MAX:
         parts["squares"] = f"sum(CAST({value} AS HUGEINT) * {value})"
+    if isinstance(dataset.policy, TableBuilder):
+        parts["nonzero"] = f"count(nullif({value}, 0))"
     name = clamped(measure.name, bounds)
     return [f"{part} AS {quoted(f'{name}.{called}')}" for called, part in parts.items()]
 
