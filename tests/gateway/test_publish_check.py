@@ -113,6 +113,23 @@ def test_columns_that_are_not_there_or_of_another_kind_are_reported_together(nod
     assert report.profile is None
 
 
+def test_source_values_that_mean_several_codes_in_the_source_s_own_type_are_found(node: Node):
+    codes = [{"code": "18"}, {"code": "018", "values": ["019"]}, {"code": "19", "values": [19.0, "18.0"]}]
+    report = report_on(node, columns__years={"role": "dimension", "source": "age", "codes": codes})
+    assert ("years", "several codes") in found(report)
+    assert found(report)["years", "several codes"] == 2
+
+
+@pytest.mark.parametrize(("kind", "fits"), [("table-builder", False), ("differential-privacy", True)])
+def test_a_measure_whose_sums_would_not_fit_is_found(node: Node, kind: str, fits: bool):
+    balance = {"role": "measure", "range": [-1e6, 1e6], "decimals": 6, "scale": 1e3}
+    huge = {**balance, "range": [-9e9, 9e9], "scale": 8e7}
+    private = {"policy": {"kind": kind}, "training": {"allowed": False}}
+    assert found(report_on(node, columns__balance=balance, **private)) == {}
+    report = report_on(node, columns__balance=huge, **private)
+    assert (("balance", "too large") not in found(report)) is fits
+
+
 def test_a_report_holds_no_value_of_the_data(node: Node):
     secret = "secret-value-31337"
     table = changed("place", [secret])

@@ -216,6 +216,7 @@ def test_measures_can_be_added_if_they_are_of_one_kind(tmp_path: Path):
         ({"gain": {"role": "measure", "source": ["balance", "balance"]}}, "different measures"),
         ({"gain": {"role": "measure", "source": ["balance", "fertiliser"]}}, "same unit and the same decimals"),
         ({"gain": {"role": "measure", "source": "balance", "scale": 2}}, "scale: is not a key"),
+        ({"part": {"role": "dimension", "source": "area", "codes": [{"code": "31", "parent": "3"}]}}, "parent is not"),
     ],
 )
 def test_a_view_that_does_not_fit_is_refused_with_the_reason(gateway: Gateway, columns: dict[str, Any], why: str):

@@ -79,5 +79,7 @@ def _columns(document: Mapping[str, object], problems: Problems) -> tuple[Dimens
 def _check(form: ViewDimensionForm, path: str, problems: Problems) -> None:
     for key in sorted(form.model_fields_set & _NEEDLESS):
         problems.add(f"{path}.{key}", "is not a key of a view's column")
+    if any(entry.parent is not None for entry in form.codes or ()):
+        problems.add(f"{path}.codes", "parent is not a key of a view's codes")
     if form.codes is not None and form.missing is not None:
         problems.add(f"{path}.missing", "what is missing has a code of the base already; list it in values")

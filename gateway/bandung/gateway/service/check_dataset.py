@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -23,11 +24,11 @@ from bandung.connectors.base import (
     Stopped,
     View,
 )
-from bandung.connectors.literals import is_number, literal
+from bandung.connectors.literals import is_number, literal, literals
 from bandung.connectors.schemas import joined_schema
 from bandung.gateway.domain.dataset import ColumnRole, Dataset, Dimension, Measure, Mode
 from bandung.gateway.domain.errors import ErrorKind, Refusal
-from bandung.gateway.domain.policy import TableBuilder
+from bandung.gateway.domain.policy import CellRules, TableBuilder
 
 if TYPE_CHECKING:
     from bandung.connectors.base import Stop
@@ -234,11 +235,13 @@ def _sources(column: Dimension | Measure) -> tuple[str, ...]:
 def _types(column: Dimension | Measure, types: Mapping[str, pa.DataType]) -> Iterator[Violation]:
     match column.expression:
         case Recode(column=name, codes=codes, missing=missing):
+            holds = f"The source column holds {types[name]}"
             values = [value for code, meant in codes if code != missing for value in meant]
-            misfits = sum(literal(value, types[name]) is None for value in values)
-            if misfits:
-                remedy = f"The source column holds {types[name]}; correct the declared values that it cannot hold."
-                yield Violation(column.name, "type", misfits, remedy)
+            if misfits := sum(literal(value, types[name]) is None for value in values):
+                yield Violation(column.name, "type", misfits, f"{holds}; correct the values that it cannot hold.")
+            meanings = Counter(value for _, meant in codes for value in literals(meant, types[name]))
+            if several := sum(count > 1 for count in meanings.values()):
+                yield Violation(column.name, "several codes", several, f"{holds}, where these values are the same.")
         case Column(name=name):
             if not pa.types.is_string(types[name]):
                 yield Violation(column.name, "type", 0, "An open column holds texts; declare codes or bands instead.")
@@ -293,6 +296,7 @@ def _column_violations(dataset: Dataset, profile: Profile) -> Iterator[Violation
             yield Violation(column.name, "missing", facts.missing, _ALLOW_MISSING[column.role])
         if isinstance(column, Measure):
             yield from _range_violations(column, profile)
+            yield from _sum_violations(dataset, column, profile)
         elif facts.unmatched:
             banded = isinstance(column.expression, Banded)
             rule, remedy = ("outside the bands", _WIDEN) if banded else ("outside the code list", _LIST)
@@ -307,6 +311,15 @@ def _range_violations(measure: Measure, profile: Profile) -> Iterator[Violation]
     count = probed.unmatched if probed else 0
     if count or outside:
         yield Violation(measure.name, "out of range", count, "Widen range, or correct the rows or the scale.")
+
+
+def _sum_violations(dataset: Dataset, measure: Measure, profile: Profile) -> Iterator[Violation]:
+    """What could not be added up in 64 bits would be refused in every answer, so it is not published."""
+    facts = profile.columns[measure.name]
+    largest = max(abs(facts.minimum or 0), abs(facts.maximum or 0))
+    if isinstance(dataset.policy, CellRules) and profile.rows * largest >= 2**62:
+        remedy = "Sums may be too large: declare fewer decimals, or a larger unit of measurement (scale)."
+        yield Violation(measure.name, "too large", 0, remedy)
 
 
 def _nesting_violations(dataset: Dataset, profile: Profile) -> Iterator[Violation]:

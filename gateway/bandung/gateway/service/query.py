@@ -299,6 +299,7 @@ class QueryDesk:
         try:
             return self._release(permitted, checked, attempt, stop)
         except AlreadyAnswered as simultaneous:
+            attempt.settle()
             return self._repeat(permitted, checked.plan, simultaneous.stored)
 
     def _release(self, permitted: _Permitted, checked: CheckedPlan, attempt: Attempt, stop: Stop) -> _Recorded:

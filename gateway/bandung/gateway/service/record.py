@@ -44,7 +44,7 @@ class Attempt:
                 raise Refusal(ErrorKind.QUOTA_EXHAUSTED, f"{charge.scope}: {charge.cap} in all")
 
     def settle(self) -> None:
-        """Note that the charges are durable: they are owed no more."""
+        """Note that the charges are durable, by this attempt or a simultaneous one: they are owed no more."""
         self.charges = ()
 
 
