@@ -53,6 +53,22 @@ def test_what_depends_on_a_parameter_is_told_once_it_is_bound(ani: GatewayClient
     assert (ani.plan(sql, ["31"]).cells, ani.plan(sql, ["31"]).cost) == (1, {"tables": 1, "exposures": 1})
 
 
+def test_a_dry_run_of_what_could_not_be_paid_is_refused_as_the_question_is(tmp_path: Path):
+    with a_gateway(tmp_path) as gateway:
+        gateway.publish(policy__tables_per_analyst=1)
+        gateway.agree()
+        files = gateway.identity("analyst/ani")
+        with GatewayClient(gateway.address, Identity(gateway.idn.ca, files.certificate, files.key)) as ani:
+            ani.query(SQL)
+            assert ani.plan(SQL).released
+            for ask in (ani.plan, ani.query):
+                with pytest.raises(GatewayError, match=r"B303.*analyst/ani: 1 table to pay, 0 left of 1 in all"):
+                    ask("SELECT COUNT(*) FROM farms")
+            with pytest.raises(GatewayError, match="B303"):
+                ani.query("EXPLAIN SELECT COUNT(*) FROM farms")
+            assert gateway.spent("tables/farms:1976") == 1
+
+
 def test_a_dry_run_of_what_is_not_allowed_is_the_refusal_itself_on_the_record(ani: GatewayClient, gateway: Gateway):
     with pytest.raises(GatewayError, match="B205"):
         ani.plan("SELECT fertiliser, COUNT(*) FROM farms GROUP BY fertiliser")

@@ -176,3 +176,13 @@ def test_free_predicates_quantiles_and_distinct_units_are_answered(gateway: Gate
         row = ani.query(sql, nano_rho=50_000_000).table.to_pylist()[0]
     assert row["n_ci95"] > 0
     assert row["farms"] is not None
+
+
+def test_who_has_too_little_left_for_a_table_hears_that_less_rho_may_do(gateway: Gateway):
+    with client(gateway) as ani:
+        ani.query(SQL, nano_rho=45_000_000)
+        with pytest.raises(GatewayError, match=r"ani: 0.01 of rho to pay, 0.005 left of 0.05 in all.*less rho"):
+            ani.plan("SELECT COUNT(*) FROM farms")
+        assert ani.query("SELECT COUNT(*) FROM farms", nano_rho=5_000_000).left == {"nano_rho": 0}
+        with pytest.raises(GatewayError, match=r"0 left of 0.05.*Ask the custodian"):
+            ani.query("SELECT AVG(fertiliser) FROM farms")

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bandung.gateway.domain.errors import ErrorKind, Refusal
+
+_DIGITS = {"nano_rho": 9, "atto_delta": 18}
+"""Units of privacy budgets that are counted in small fractions: 10^-digits of what people speak of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Charge:
@@ -23,6 +28,17 @@ class Charge:
     def unit(self) -> str:
         """What is counted: the first part of the scope (`tables`, `steps`, `nano_rho`)."""
         return self.scope.partition("/")[0]
+
+    def over_cap(self, left: int | None = None) -> Refusal:
+        """Return the refusal QUOTA_EXHAUSTED of this charge.
+
+        Args:
+            left: what the scope may still be charged, where that is known.
+        """
+        rest = f"{_number(self.unit, left)} left of " if left is not None else "of "
+        detail = f"{self.scope}: {spoken(self.unit, self.amount)} to pay, {rest}{_number(self.unit, self.cap)} in all"
+        remedy = "Ask for the table with less rho; tables answered before stay free."
+        return Refusal(ErrorKind.QUOTA_EXHAUSTED, detail, remedy=remedy if left and self.unit == "nano_rho" else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +60,15 @@ class Account:
     def left(self) -> int:
         """What may still be charged."""
         return max(0, self.cap - self.spent)
+
+
+def spoken(unit: str, amount: int) -> str:
+    """Return an amount as people say it: `3 tables`, `0.001 of rho`, `1e-12 of delta`."""
+    number = _number(unit, amount)
+    if unit in _DIGITS:
+        return f"{number} of {unit.partition('_')[2]}"
+    return f"{number} {unit[:-1] if amount == 1 and unit.endswith('s') else unit}"
+
+
+def _number(unit: str, amount: int) -> str:
+    return f"{amount / 10 ** _DIGITS[unit]:.9g}" if unit in _DIGITS else f"{amount:,}"

@@ -170,8 +170,8 @@ class ErrorKind(Enum):
     QUOTA_EXHAUSTED = ErrorSpec(
         "B303",
         Status.RESOURCE_EXHAUSTED,
-        "The quota that this request would be charged to is used up.",
-        "Tables that were answered before stay free of charge; ask the custodian about a new quota.",
+        "The request would be charged more than is left of a quota.",
+        "Ask the custodian about a new quota; tables answered before stay free.",
     )
     CONSENT_REQUIRED = ErrorSpec(
         "B304",

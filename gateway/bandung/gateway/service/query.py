@@ -23,7 +23,7 @@ from bandung.gateway.planning.touches import touches
 from bandung.gateway.service.charges import charges, together
 from bandung.gateway.service.dry_run import EXPLAIN_SCHEMA, Described, Planned, bytes_about, explained
 from bandung.gateway.service.execution import execute, expected_noise
-from bandung.gateway.service.record import Attempt, Recorder
+from bandung.gateway.service.record import Attempt, Recorder, afford
 from bandung.gateway.service.statements import StatementCache
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class QueryDesk:
             if permitted.statement.explain:
                 return self._explain(permitted, plans)
             if len(plans) > 1:
-                attempt.afford(self._owed(permitted, plans), self._ledger)
+                afford(_owed(permitted, self._fresh(plans)), self._ledger)
             return self._present(permitted, [self._level(permitted, plan, attempt, stop) for plan in plans])
 
     def record_refusal(self, principal_uri: str, refusal: Refusal, exchange: str, method: str) -> None:
@@ -236,13 +236,13 @@ class QueryDesk:
 
     def _planned(self, permitted: _Permitted, plans: tuple[CheckedPlan, ...]) -> Planned:
         statement, epoch, permit = permitted.statement, permitted.epoch, permitted.permit
-        fresh = [checked for checked in plans if self._ledger.answer(_key(checked.plan)) is None]
-        scopes = charges(epoch, permit, None)
-        owed = together([scopes, *(charges(epoch, permit, checked.plan) for checked in fresh)])
+        fresh, scopes = self._fresh(plans), charges(epoch, permit, None)
+        owed = _owed(permitted, fresh)
+        afford(owed, self._ledger)
         return Planned(
             schema=_schema(permitted),
             parameters=statement.parameters,
-            cost=_by_unit(owed) if plans else {},
+            cost=_by_unit(together([scopes, owed])) if plans else {},
             left=self._left(scopes),
             epoch=epoch.id,
             agreement=permit.agreement,
@@ -286,10 +286,9 @@ class QueryDesk:
             raise Refusal(ErrorKind.UNKNOWN_DATASET, f"Asked for: {name}.")
         return replace(permitted, permit=self._authorised(permitted.principal, permitted.statement, permitted.epoch))
 
-    def _owed(self, permitted: _Permitted, plans: tuple[CheckedPlan, ...]) -> tuple[Charge, ...]:
-        """What those of the plans that nobody has asked yet cost together."""
-        fresh = [checked.plan for checked in plans if self._ledger.answer(_key(checked.plan)) is None]
-        return together(charges(permitted.epoch, permitted.permit, plan) for plan in fresh)
+    def _fresh(self, plans: tuple[CheckedPlan, ...]) -> tuple[CheckedPlan, ...]:
+        """Those of the plans that nobody has asked yet."""
+        return tuple(checked for checked in plans if self._ledger.answer(_key(checked.plan)) is None)
 
     def _level(self, permitted: _Permitted, checked: CheckedPlan, attempt: Attempt, stop: Stop) -> _Recorded:
         """One level of a statement is a table of its own: charged, recorded and kept by itself."""
@@ -342,6 +341,11 @@ class QueryDesk:
             "bandung.receipt": " ".join(level.receipt.id for level in recorded),
         }
         return Answer(table.replace_schema_metadata(metadata), recorded[-1].receipt)
+
+
+def _owed(permitted: _Permitted, plans: tuple[CheckedPlan, ...]) -> tuple[Charge, ...]:
+    """What the plans cost together."""
+    return together(charges(permitted.epoch, permitted.permit, checked.plan) for checked in plans)
 
 
 def _key(plan: Plan) -> str:

@@ -30,22 +30,24 @@ class Attempt:
         Raises:
             Refusal: QUOTA_EXHAUSTED if a scope has too little left; the durable charge decides in the end.
         """
-        self.afford(charges, ledger)
+        afford(charges, ledger)
         self.charges = charges
-
-    def afford(self, charges: tuple[Charge, ...], ledger: Ledger) -> None:
-        """Look whether charges could be paid now.
-
-        Raises:
-            Refusal: QUOTA_EXHAUSTED if a scope has too little left.
-        """
-        for charge in charges:
-            if ledger.remaining(charge.scope, charge.cap) < charge.amount:
-                raise Refusal(ErrorKind.QUOTA_EXHAUSTED, f"{charge.scope}: {charge.cap} in all")
 
     def settle(self) -> None:
         """Note that the charges are durable, by this attempt or a simultaneous one: they are owed no more."""
         self.charges = ()
+
+
+def afford(charges: tuple[Charge, ...], ledger: Ledger) -> None:
+    """Look whether charges could be paid now.
+
+    Raises:
+        Refusal: QUOTA_EXHAUSTED if a scope has too little left.
+    """
+    for charge in charges:
+        left = ledger.remaining(charge.scope, charge.cap)
+        if left < charge.amount:
+            raise charge.over_cap(left)
 
 
 @dataclass(frozen=True, slots=True)

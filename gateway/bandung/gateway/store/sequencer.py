@@ -204,7 +204,7 @@ class Sequencer:
         for charge in request.commit.charges:
             values = {"scope": charge.scope, "amount": charge.amount, "cap": charge.cap}
             if statements.charge.run(cursor, **values).rowcount != 1:
-                raise Refusal(ErrorKind.QUOTA_EXHAUSTED, f"{charge.scope}: {charge.cap} in all")
+                raise charge.over_cap()
         statements.put_entry.run(cursor, position=entry, salt=request.salt, document=request.document)
         if answer is not None:
             values = {"key": answer.key, "request_digest": answer.request_digest, "content": answer.content}
