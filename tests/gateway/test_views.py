@@ -255,6 +255,17 @@ def test_the_same_rows_are_never_under_two_kinds_of_policy(gateway: Gateway):
         gateway.publish(policy=PRIVATE, training__allowed=False)
 
 
+def test_who_withdraws_rows_and_opens_them_under_another_policy_is_told_what_was_open_and_so_is_the_ledger(
+    gateway: Gateway,
+):
+    assert gateway.entries()[0].event.body["formerly"] == []
+    gateway.publish()
+    gateway.withdraw()
+    gateway.publish(dataset__name="again", policy=PRIVATE, training__allowed=False)
+    open_before = ["farms@1 under table-builder", "farms@2 under table-builder"]
+    assert gateway.entries()[-1].event.body["formerly"] == open_before
+
+
 VIEW = """
 [dataset]
 name = "people_by_sex"

@@ -207,6 +207,11 @@ def publish_dataset(
     return _publisher(stores, stores.node.snapshots)(dataset, stores.operator, Stop(), progress)
 
 
+def formerly_open(stores: Stores, dataset: Dataset) -> tuple[str, ...]:
+    """Return the epochs in which a dataset's rows were open under another kind of policy, as the record has them."""
+    return _publisher(stores, stores.node.snapshots).formerly(dataset)
+
+
 def audit_tables(
     stores: Stores, dataset: Dataset, progress: Callable[[int, int], None] = lambda _done, _total: None
 ) -> Protected:

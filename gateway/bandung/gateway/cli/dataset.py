@@ -101,18 +101,28 @@ def tables(file: FileArgument, gateway: GatewayOption, *, as_json: AsJson = Fals
 @app.command()
 def publish(file: FileArgument, gateway: GatewayOption, *, as_json: AsJson = False) -> None:
     """Make an epoch of a dataset or a view; it is what is asked from then on. A running gateway notices by itself."""
-    from bandung.gateway.app import open_stores, publish_view, read_dataset_or_view
+    from bandung.gateway.app import formerly_open, open_stores, publish_view, read_dataset_or_view
     from bandung.gateway.domain.dataset import Dataset
 
     declared = read_dataset_or_view(file)
     with open_stores(gateway) as stores:
+        formerly: tuple[str, ...] = ()
         if isinstance(declared, Dataset):
+            formerly = formerly_open(stores, declared)
             epoch, receipt = _publish_dataset(stores, declared)
         else:
             epoch, receipt = publish_view(stores, declared)
-    document = {"epoch": epoch.id, "rows": epoch.facts.rows, "units": epoch.facts.units, "receipt": receipt.id}
+    facts = epoch.facts
+    document = {
+        "epoch": epoch.id,
+        "rows": facts.rows,
+        "units": facts.units,
+        "receipt": receipt.id,
+        "formerly": list(formerly),
+    }
     lines = [
-        f"{epoch.id} is published: {epoch.facts.rows} rows of {epoch.facts.units} units; ledger receipt {receipt.id}.",
+        f"{epoch.id} is published: {facts.rows} rows of {facts.units} units; ledger receipt {receipt.id}.",
+        *(f"These rows were open as {other}: what that answered is not covered by this policy." for other in formerly),
         "Nobody can ask it before an agreement grants it: bandung agreement draft --help",
     ]
     report(document, lines, as_json=as_json)

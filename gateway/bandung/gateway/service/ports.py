@@ -64,6 +64,10 @@ class CatalogueWriter(Catalogue, Protocol):
         """Return the number that the dataset's next epoch takes."""
         ...
 
+    def all_ever(self) -> tuple[Epoch, ...]:
+        """Return every epoch that was ever published, the oldest first; no views."""
+        ...
+
 
 class Agreements(Protocol):
     """Agreements at this gateway."""

@@ -67,13 +67,23 @@ class PublishDataset:
                 POLICY_MIXED, or what the ledger refuses; BAD_DECLARATION if a view has the name.
         """
         self._refuse_mixed(dataset)
+        formerly = self.formerly(dataset)
         epoch = self._epoch(dataset, stop, progress)
         if isinstance(dataset.policy, PublishedTables):
             epoch = self._protected(epoch, stop, progress).safe()
         event = Event(
-            EventKind.DATASET_PUBLISHED, epoch.published_at, self.randomness.bytes(16).hex(), by, _body(epoch)
+            EventKind.DATASET_PUBLISHED, epoch.published_at, self.randomness.bytes(16).hex(), by, _body(epoch, formerly)
         )
         return epoch, self.catalogue.publish(epoch, Commit(event))
+
+    def formerly(self, dataset: Dataset) -> tuple[str, ...]:
+        """Return the epochs in which the same rows were open under another kind of policy.
+
+        What they answered stays known, and no promise of the dataset's own policy covers it.
+        """
+        others = (epoch for epoch in self.catalogue.all_ever() if kind(epoch.dataset.policy) != kind(dataset.policy))
+        same = (epoch for epoch in others if epoch.dataset.source.same_rows(dataset.source))
+        return tuple(f"{epoch.id} under {kind(epoch.dataset.policy)}" for epoch in same)
 
     def tables(self, dataset: Dataset, stop: Stop, progress: Progress) -> Protected:
         """Copy a dataset and protect its registered tables, without publishing anything.
@@ -197,7 +207,7 @@ def _facts(dataset: Dataset, profile: Profile) -> Facts:
     )
 
 
-def _body(epoch: Epoch) -> dict[str, object]:
+def _body(epoch: Epoch, formerly: tuple[str, ...]) -> dict[str, object]:
     dataset = epoch.dataset
     return {
         "epoch": epoch.id,
@@ -207,6 +217,7 @@ def _body(epoch: Epoch) -> dict[str, object]:
         "policy": {"kind": kind(dataset.policy), **_plain(dataset.policy)},
         "training": asdict(dataset.training),
         "rows_about": _rounded(epoch.facts.rows),
+        "formerly": list(formerly),
     }
 
 

@@ -43,6 +43,13 @@ class SqlCatalogue:
         with self._engine.connect() as connection:
             return _next_number(connection, dataset)
 
+    def all_ever(self) -> tuple[Epoch, ...]:
+        """Return every epoch that was ever published, the oldest first; no views."""
+        documents = select(epochs.c.document).where(epochs.c.document.is_not(None)).order_by(epochs.c.entry)
+        with self._engine.connect() as connection:
+            found = [decode(_PUBLISHED, document) for document in connection.scalars(documents)]
+        return tuple(epoch for epoch in found if isinstance(epoch, Epoch))
+
     def publish(self, epoch: Epoch | ViewEpoch, commit: Commit) -> Receipt:
         """Make the epoch current and record it in one transaction.
 
