@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import sqrt
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ def an_answer(member: str, cells: dict[str, tuple[float | None, ...]], **noise: 
         noise={_released(name): noise.get(name, {"variance": 2.5}) for name in names},
         columns={"region": "region", **{name: _released(name) for name in names}},
         epoch="persons@1",
+        policy="table-builder",
         receipt="7:00",
         bytes=100,
         seconds=0.01,
@@ -81,10 +83,10 @@ def test_sums_add_with_the_largest_error_that_each_country_publishes() -> None:
 
 def test_a_mean_without_a_count_is_not_pooled() -> None:
     answer = an_answer("IDN", {"N": (40, 10.0)}, average={"standard_error_max_times_count": 24.0})
-    alone = Answered(
-        "IDN", answer.table.drop_columns(["count"]), answer.noise, answer.columns, "persons@1", "7:00", 100, 0.01
-    )
-    assert pool([alone]).total["average"].to_pylist() == [None]
+    alone = pool([replace(answer, table=answer.table.drop_columns(["count"]))])
+    assert alone.total["average"].to_pylist() == [None]
+    assert alone.unpooled == {"average": "Means are weighted by counts: add COUNT(*) to the question."}
+    assert pool([answer]).unpooled == {}
 
 
 def test_the_error_of_a_mean_of_some_records_is_left_blank() -> None:
@@ -94,10 +96,11 @@ def test_the_error_of_a_mean_of_some_records_is_left_blank() -> None:
     assert total["N"]["average.se"] is None
 
 
-def test_countries_that_did_not_answer_are_in_no_table() -> None:
-    outcomes = [an_answer("IDN", {"N": (40,)}), Declined("BGD", "B210", "too sparse"), Unreachable("BWA", "no route")]
-    assert pool(outcomes).countries["member"].to_pylist() == ["IDN"]
-    assert pool(outcomes).total["missing"].to_pylist() == [""]
+def test_countries_that_did_not_answer_are_in_no_table_and_every_total_says_so() -> None:
+    idn = an_answer("IDN", {"N": (40,), "S": (None,)})
+    outcomes = [Declined("BGD", "B210", "too sparse"), idn, Unreachable("BWA", "no route")]
+    assert pool(outcomes).countries["member"].to_pylist() == ["IDN", "IDN"]
+    assert pool(outcomes).total["missing"].to_pylist() == ["BGD BWA", "BGD IDN BWA"]
 
 
 def test_the_long_table_holds_every_answer_with_its_status() -> None:

@@ -26,6 +26,7 @@ def an_answer(statuses: str) -> Answered:
         noise={"count": {"variance": 2.5}},
         columns={"district": "district", "women": "count"},
         epoch="persons@1",
+        policy="table-builder",
         receipt="7:00",
         bytes=100,
         seconds=0.01,
@@ -37,7 +38,7 @@ def test_what_is_suppressed_too_noisy_or_cannot_exist_has_signs_of_its_own():
     text = io.StringIO()
     Console(file=text, width=80).print(wide((answer,)))
     rows = [line.split() for line in text.getvalue().splitlines() if line.strip().startswith("D")]
-    assert rows == [["D0", "41"], ["D1", "c"], ["D2", "-"], ["D3", "u"]]
+    assert rows == [["D0", "41", "±3.1"], ["D1", "c"], ["D2", "-"], ["D3", "u"]]
     assert legend((answer,)).splitlines()[0].split("    ") == [
         "c  suppressed to keep it confidential",
         "u  too few records for the noise on it",
@@ -47,4 +48,4 @@ def test_what_is_suppressed_too_noisy_or_cannot_exist_has_signs_of_its_own():
 
 def test_only_the_signs_that_are_used_are_explained():
     assert "suppressed" not in legend((an_answer("AO"),))
-    assert legend((an_answer("AA"),)).startswith("Counts carry")
+    assert legend((an_answer("AA"),)).startswith("±  half the 95 % interval")

@@ -21,7 +21,9 @@ def use(member: str, counts: dict[tuple[str, str], float | None], variance: floa
         }
     )
     columns = {name: name for name in table.column_names}
-    return Answered(member, table, {"count": {"variance": variance}}, columns, "women@1", "1:00", 10, 0.01)
+    return Answered(
+        member, table, {"count": {"variance": variance}}, columns, "women@1", "table-builder", "1:00", 10, 0.01
+    )
 
 
 def rates(*answers: Answered, others: tuple[str, ...] = ("N",)) -> tuple[Rates, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from bandung.gateway.domain.noise import BY_CONTRIBUTORS, FORMS, Noise, variance
+from bandung.gateway.domain.noise import BY_CONTRIBUTORS, FORMS, Noise, half_width, variance
 
 INTERVAL = "_ci95"
 """How the name of a column ends that holds half the width of a statistic's 95 % interval."""
@@ -27,6 +27,7 @@ class Answered:
         noise: by statistic as released (`count`, `sum(x)`, `mean(x)`): what its published noise implies.
         columns: what each column of the table is in the release, by its name or alias.
         epoch: `<dataset>@<number>` that was asked.
+        policy: public name of its release policy.
         receipt: where the answer stands in the country's ledger.
         bytes: size of the answer as it crossed the border.
         seconds: from asking to having the table.
@@ -37,6 +38,7 @@ class Answered:
     noise: Noise
     columns: Mapping[str, str]
     epoch: str
+    policy: str
     receipt: str
     bytes: int
     seconds: float
@@ -96,10 +98,24 @@ class Answered:
         The error of a mean shrinks with the number of its contributors: it is known where the answer counts them.
         """
         noise = self.noise_of(statistic)
-        counts = self.table[self.count].to_pylist() if self.count else [None] * len(self.table)
-        if not noise.keys().isdisjoint(BY_CONTRIBUTORS):
+        return [variance(noise, records) for records in self._records(noise)]
+
+    def half_widths(self, statistic: str) -> list[float | None]:
+        """Return, for each row, half the width of the 95 % interval of the noise on a column, or the largest it can be.
+
+        As the country released it; where it did not, as the published noise implies.
+        """
+        released = f"{statistic}{INTERVAL}"
+        if released in self.intervals:
+            return self.table[released].to_pylist()
+        noise = self.noise_of(statistic)
+        return [half_width(noise, records) for records in self._records(noise)]
+
+    def _records(self, noise: Mapping[str, float]) -> list[float | None]:
+        """Return the number of records by row, by which a published noise is to be divided; None if it is not known."""
+        if self.count is None or not noise.keys().isdisjoint(BY_CONTRIBUTORS):
             return [None] * len(self.table)
-        return [variance(noise, count) for count in counts]
+        return self.table[self.count].to_pylist()
 
     @property
     def _values(self) -> tuple[str, ...]:

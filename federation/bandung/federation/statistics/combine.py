@@ -1,12 +1,13 @@
 """Per-country answers into one long table, and into totals with the error that the published noise implies.
 
 Only released values are used, so nothing here can reveal more than the countries' answers do. Where a country
-suppressed a cell, or does not have it, the total is of the others and says so: it is never filled in.
+suppressed a cell, does not have it, or gave no answer at all, the total is of the others and says so: it is never
+filled in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -30,9 +31,10 @@ class Pooled:
         countries: the answers one below the other: `member` (utf8), then the columns of the answers.
         total: dimensions (utf8) in the order in which cells first appear; for each statistic `s` its pooled value
             `s` and `s.se`, the standard error that the published noise implies (float64, null where it implies none:
-            the mean of a measure with missing values); `missing` (utf8): ids of
-            the countries without a value in this cell, separated by a space, empty if the cell is complete.
+            the mean of a measure with missing values); `missing` (utf8): ids of the countries asked that have no
+            value in this cell or gave no answer, separated by a space, empty if the cell is complete.
         statistics: names of the pooled statistics.
+        unpooled: those among them that have no pooled value in any cell, and why, in a sentence.
         dimensions: names of the columns that classify.
     """
 
@@ -40,6 +42,7 @@ class Pooled:
     total: pa.Table
     statistics: tuple[str, ...]
     dimensions: tuple[str, ...]
+    unpooled: Mapping[str, str]
 
     @property
     def cells(self) -> list[Cell]:
@@ -91,7 +94,7 @@ def pool(outcomes: Sequence[Outcome]) -> Pooled:
     columns: dict[str, pa.Array] = {
         name: pa.array([cell[place] for cell in cells], pa.string()) for place, name in enumerate(first.dimensions)
     }
-    missing: list[set[str]] = [set() for _ in cells]
+    missing = [{outcome.member for outcome in outcomes} - {answer.member for answer in answers} for _ in cells]
     for statistic in first.statistics:
         by_country = {answer.member: _values(answer, statistic) for answer in answers}
         pooled = [_add({m: values.get(cell) for m, values in by_country.items()}, first, statistic) for cell in cells]
@@ -99,9 +102,9 @@ def pool(outcomes: Sequence[Outcome]) -> Pooled:
         columns[f"{statistic}.se"] = pa.array([error for _, error, _ in pooled], pa.float64())
         for place, (_, _, absent) in enumerate(pooled):
             missing[place] |= absent
-    order = [answer.member for answer in answers]
+    order = [outcome.member for outcome in outcomes]
     columns["missing"] = pa.array([" ".join(m for m in order if m in absent) for absent in missing], pa.string())
-    return Pooled(countries, pa.table(columns), first.statistics, first.dimensions)
+    return Pooled(countries, pa.table(columns), first.statistics, first.dimensions, _unpooled(first))
 
 
 def _alike(outcomes: Sequence[Outcome]) -> tuple[Answered, ...]:
@@ -112,6 +115,22 @@ def _alike(outcomes: Sequence[Outcome]) -> tuple[Answered, ...]:
         if other.table.column_names != answers[0].table.column_names:
             raise CombineError(f"{other.member} answered with other columns than {answers[0].member}.")
     return answers
+
+
+def _unpooled(question: Answered) -> dict[str, str]:
+    reasons = {name: _why_not(_kind(question, name), question.count) for name in question.statistics}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _why_not(kind: str, count: str | None) -> str:
+    if kind == "mean":
+        return "" if count else "Means are weighted by counts: add COUNT(*) to the question."
+    return "" if kind in _ADDITIVE else f"A {kind} of all countries cannot be had from each country's own."
+
+
+def _kind(question: Answered, statistic: str) -> str:
+    """Return which statistic a column holds: `count`, `sum`, `mean`, `quantile` …"""
+    return question.columns.get(statistic, statistic).partition("(")[0]
 
 
 def _values(answer: Answered, statistic: str) -> dict[Cell, _Value]:
@@ -136,7 +155,7 @@ def _add(
     absent = {member for member, value in values.items() if value is None}
     if not present:
         return None, None, absent
-    kind = question.columns.get(statistic, statistic).partition("(")[0]
+    kind = _kind(question, statistic)
     if kind == "mean":
         return (*_mean(present), absent)
     if kind not in _ADDITIVE:

@@ -52,6 +52,21 @@ def connect(member: Member) -> GatewayClient:
     return GatewayClient(member.address, Identity(member.ca, member.certificate, member.key))
 
 
+def unreached(member: Member, error: GatewayError) -> str:
+    """Return why a member's gateway was not reached, in words, and what to check; see `GatewayError.refused`."""
+    if "CERTIFICATE_VERIFY_FAILED" in error.message:
+        return (
+            f"What answers at {member.address} has no certificate under {member.ca}."
+            " Check `address` and `ca` in the members file."
+        )
+    if error.status == "UNAVAILABLE":
+        return (
+            f"{member.address} does not answer. Check `address` in the members file, that the gateway runs there,"
+            f" and that it admits {member.certificate}."
+        )
+    return f"{member.address} did not answer in time." if error.status == "DEADLINE_EXCEEDED" else error.message
+
+
 def ask(
     members: Sequence[Member],
     sql: str,
@@ -134,7 +149,7 @@ def _attempt(member: Member, act: Callable[[Member], T]) -> T | Declined | Unrea
     except GatewayError as error:
         if error.refused:
             return Declined(member.id, error.code, error.message)
-        return Unreachable(member.id, error.message)
+        return Unreachable(member.id, unreached(member, error))
     except OSError as error:
         return Unreachable(member.id, f"The identity's files cannot be used: {error}")
 
@@ -147,6 +162,7 @@ def _answered(member: Member, result: Result, seconds: float) -> Answered | Unre
         result.noise,
         columns,
         result.epoch,
+        result.policy,
         result.receipt,
         result.bytes_received,
         seconds,

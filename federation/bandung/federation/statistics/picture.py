@@ -1,4 +1,4 @@
-"""Pictures: answers as bars by cell and country with the error of the noise, and how much of a budget is spent."""
+"""Pictures: answers as bars by cell and country with the interval of the noise, and how much of a budget is spent."""
 
 from __future__ import annotations
 
@@ -11,11 +11,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def formats() -> tuple[str, ...]:
+    """Return the suffixes, without a dot, of the files that can be drawn."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    return tuple(FigureCanvasAgg.get_supported_filetypes())
+
+
 def bars(outcomes: Sequence[Outcome], path: Path) -> None:
-    """Draw the first statistic of every answer; a suppressed cell has no bar.
+    """Draw the first statistic of every answer with its 95 % interval; a suppressed cell has no bar.
 
     Args:
-        path: file to write; its suffix says the format, for instance `.svg` or `.png`.
+        path: file to write; its suffix says which of the `formats`.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -29,13 +36,13 @@ def bars(outcomes: Sequence[Outcome], path: Path) -> None:
     for place, answer in enumerate(answers):
         name = answer.statistics[0]
         values = dict(zip(_labels(answer), answer.table[name].to_pylist(), strict=True))
-        variances = dict(zip(_labels(answer), answer.noise_variances(name), strict=True))
+        half_widths = dict(zip(_labels(answer), answer.half_widths(name), strict=True))
         shown = [(at, cell) for at, cell in enumerate(cells) if values.get(cell) is not None]
         axes.bar(
             [at + (place - (len(answers) - 1) / 2) * width for at, _ in shown],
             [values[cell] for _, cell in shown],
             width,
-            yerr=[(variances[cell] or 0.0) ** 0.5 for _, cell in shown],
+            yerr=[half_widths[cell] or 0.0 for _, cell in shown],
             label=answer.member,
         )
     axes.set_xticks(range(len(cells)), cells, rotation=30 if len(cells) > 6 else 0)
