@@ -105,7 +105,8 @@ def test_a_country_that_refuses_and_one_that_is_away_leave_the_others_answers_wh
     assert isinstance(bgd, Answered)
     assert bgd.table["women"].to_pylist() == [40, None]
     assert (bgd.receipt, bgd.bytes, bgd.epoch) == ("BGD-receipt", 700, "persons@1")
-    assert bwa == Unreachable("BWA", AWAY.message)
+    assert isinstance(bwa, Unreachable)
+    assert bwa.reason.startswith("bwa.example:8815 does not answer. Check ")
     assert all(gateway.closed for gateway in gateways.values())
 
 
@@ -236,9 +237,9 @@ def test_the_command_shows_suppressed_cells_by_a_sign_and_explains_it(
 ) -> None:
     assert bandung(monkeypatch, SAYS, "query", SQL, "--members", str(members_file), "--pooled") == ExitCode.DONE
     shown = capsys.readouterr()
-    assert ["S", "c", "30", "30", "1.6", "BGD"] in [line.split() for line in shown.out.splitlines()]
+    assert ["S", "c", "30", "±3.1", "30", "±3.1", "IDN", "BGD"] in [line.split() for line in shown.out.splitlines()]
     assert "suppressed to keep it confidential" in shown.out
-    assert "standard deviation 1.6" in shown.out
+    assert "±  half the 95 % interval of the confidentiality noise" in shown.out
     assert "declined: B210" in shown.err
 
 
@@ -259,7 +260,7 @@ def test_machine_output_holds_refusals_and_nulls(
     document = json.loads(capsys.readouterr().out)
     assert document["members"]["IDN"] == {"status": "declined", "code": "B210", "reason": REFUSED.message}
     assert document["members"]["BGD"]["rows"][1]["women"] is None
-    assert document["pooled"][1]["missing"] == "BGD"
+    assert [row["missing"] for row in document["pooled"]] == ["IDN", "IDN BGD"]
 
 
 def test_csv_has_a_row_for_each_country_and_cell(
@@ -296,6 +297,27 @@ def test_an_unknown_member_is_a_usage_error(monkeypatch: pytest.MonkeyPatch, mem
     assert bandung(monkeypatch, SAYS, "query", SQL, "--members", str(members_file), "--only", "PHL") == ExitCode.USAGE
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--json", "--csv"], "give one of them"),
+        (["--plot", "out.bmp"], "it may end in"),
+        (["--plot", "nowhere/out.svg"], "no folder nowhere"),
+        (["--arrow", "nowhere/out.arrow"], "no folder nowhere"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anybody_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+    members_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    words: str,
+) -> None:
+    never: dict[str, Result | GatewayError] = {}  # whoever is asked is not there
+    assert bandung(monkeypatch, never, "query", SQL, "--members", str(members_file), *options) == ExitCode.USAGE
+    assert words in capsys.readouterr().err
+
+
 def test_datasets_lists_every_country_and_who_is_away(
     monkeypatch: pytest.MonkeyPatch, members_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -307,4 +329,4 @@ def test_datasets_lists_every_country_and_who_is_away(
     assert "sex                dimension  F, M" in shown
     assert "table region x sex: count, sum(income)" in shown
     assert "table in all: count" in shown
-    assert "IDN  The gateway could not be reached" in shown
+    assert "IDN  IDN:1 does not answer" in shown

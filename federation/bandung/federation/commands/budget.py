@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any, Final
 
-import typer
-
-from bandung.federation.commands.reach import AsOption, MembersOption, OnlyOption, members_named
-from bandung.gateway.cli.console import AsJson, ExitCode, Failure, report, subcommands
+from bandung.federation.commands.output import PlotOption
+from bandung.federation.commands.reach import AsOption, MembersOption, OnlyOption, ended, members_named
+from bandung.gateway.cli.console import AsJson, report, subcommands
 
 if TYPE_CHECKING:
     from bandung.gateway.client.values import Budget
     from bandung.gateway.domain.budget import Account
 
 app = subcommands("Quotas and privacy budgets.")
+
+_FRACTIONS: Final = {"nano_rho": ("rho", 10**9), "atto_delta": ("delta", 10**18)}
+"""Units that are whole parts of something: of what, and how many make one."""
 
 
 @app.callback()
@@ -30,7 +33,7 @@ def show(
     principal: AsOption = "analyst-1",
     *,
     as_json: AsJson = False,
-    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw bars (.png or .svg).")] = None,
+    plot: PlotOption = None,
 ) -> int:
     """Show what was spent: your own accounts; to a country's custodian, operator or auditor all of them."""
     from bandung.federation.domain.study import Declined, Unreachable
@@ -40,29 +43,26 @@ def show(
     document: dict[str, Any] = {}
     lines: list[str] = []
     shown: dict[str, tuple[Budget, ...]] = {}
-    for member, found in zip(asked, budgets(asked), strict=True):
+    outcomes = budgets(asked)
+    for member, found in zip(asked, outcomes, strict=True):
         if isinstance(found, Declined | Unreachable):
             document[member.id] = {"error": found.reason}
             lines.append(f"{member.id}  {found.reason}")
             continue
         shown[member.id] = found
         document[member.id] = [_document(budget) for budget in found]
-        first: dict[str, str] = {}
-        for budget in found:
-            lines.append(f"{member.id}  {budget.epoch} under {budget.policy}")
-            shared = {first.setdefault(account.scope, budget.epoch) for account in budget.accounts} - {budget.epoch}
-            lines += [f"     the accounts of {', '.join(sorted(shared))}"] if shared else []
-            lines += [f"     {_line(a)}" for a in budget.accounts if first[a.scope] == budget.epoch]
+        lines += _lines(member.id, found)
     report(document, lines, as_json=as_json)
     if plot is not None:
         _draw(shown, plot)
-    return ExitCode.DONE if shown else ExitCode.UNAVAILABLE
+    return ended(outcomes)
 
 
 def spoken(unit: str, amount: int) -> str:
-    """Return an amount as people say it: `3 tables`, `0.001 of rho`."""
-    if unit == "nano_rho":
-        return f"{amount / 1e9:.9g} of rho"
+    """Return an amount as people say it: `3 tables`, `0.001 of rho`, `1e-12 of delta`."""
+    if unit in _FRACTIONS:
+        whole, parts = _FRACTIONS[unit]
+        return f"{amount / parts:.9g} of {whole}"
     return f"{amount:,} {unit[:-1] if amount == 1 and unit.endswith('s') else unit}"
 
 
@@ -71,32 +71,47 @@ def _document(budget: Budget) -> dict[str, Any]:
     return {"epoch": budget.epoch, "policy": budget.policy, "accounts": accounts}
 
 
-def _line(account: Account) -> str:
-    unit, whose = _parts(account.scope)
+def _parts(account: Account) -> tuple[str, str, str]:
+    """Return an account's unit, its dataset, and whose it is: everybody's, an agreement's, or a principal's."""
+    unit, of, *party = account.scope.split("/", 2)
+    return unit, of.partition(":")[0], party[0] if party else "everybody"
+
+
+def _lines(member: str, budgets: tuple[Budget, ...]) -> Iterator[str]:
+    """Yield each account once: under the dataset that it is of or, if that is not shown, under the first view of it."""
+    place: dict[str, str] = {}
+    for budget in budgets:
+        for account in budget.accounts:
+            if account.scope not in place or _parts(account)[1] == _name(budget):
+                place[account.scope] = budget.epoch
+    width = max((len(_parts(account)[2]) for budget in budgets for account in budget.accounts), default=0)
+    for budget in budgets:
+        yield f"{member}  {budget.epoch} under {budget.policy}"
+        bases = {_parts(account)[1] for account in budget.accounts} - {_name(budget)}
+        yield from (f"     the accounts of {base}" for base in bases)
+        yield from (f"     {_line(a, width)}" for a in budget.accounts if place[a.scope] == budget.epoch)
+
+
+def _name(budget: Budget) -> str:
+    return budget.epoch.partition("@")[0]
+
+
+def _line(account: Account, width: int) -> str:
+    unit, _, whose = _parts(account)
     share = account.spent / account.cap
-    line = f"{whose:<44} {spoken(unit, account.spent)} spent of {spoken(unit, account.cap)} ({share:.0%})"
+    line = f"{whose:<{width}}  {spoken(unit, account.spent)} spent of {spoken(unit, account.cap)} ({share:.0%})"
     return (
         line if account.epsilon_cap is None else f"{line}; ε {account.epsilon_spent:.3g} of {account.epsilon_cap:.3g}"
     )
 
 
-def _parts(scope: str) -> tuple[str, str]:
-    """Return the unit and whose account it is: everybody's, an agreement's, or a principal's."""
-    unit, _, rest = scope.partition("/")
-    return unit, rest.partition("/")[2] or "everybody"
-
-
 def _draw(shown: dict[str, tuple[Budget, ...]], path: Path) -> None:
     from bandung.federation.statistics.picture import shares
 
-    bars = {
-        f"{member} {budget.epoch}\n{unit}, {whose.rpartition('/')[2]}": account.spent / account.cap
-        for member, budgets in shown.items()
-        for budget in budgets
-        for account in budget.accounts
-        for unit, whose in [_parts(account.scope)]
-    }
-    try:
-        shares(bars, path)
-    except ValueError as error:
-        raise Failure(f"{path} cannot be drawn: {error}", ExitCode.USAGE) from error
+    bars: dict[str, float] = {}
+    for member, budgets in shown.items():
+        for account in (account for budget in budgets for account in budget.accounts):
+            unit, dataset, whose = _parts(account)
+            counted = _FRACTIONS.get(unit, (unit, 1))[0]
+            bars[f"{member} {dataset}\n{counted}, {whose.removeprefix('spiffe://')}"] = account.spent / account.cap
+    shares(bars, path)

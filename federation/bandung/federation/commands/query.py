@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bandung.federation.commands.budget import spoken
-from bandung.federation.commands.reach import AsOption, MembersOption, OnlyOption, members_named
+from bandung.federation.commands.output import ArrowOption, PlotOption
+from bandung.federation.commands.reach import AsOption, MembersOption, OnlyOption, ended, members_named
 from bandung.gateway.cli.console import AsJson, ExitCode, Failure, report
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def query(
     pooled: Annotated[bool, typer.Option("--pooled", help="Add the totals over the countries that answered.")] = False,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV: a row for each country and cell.")] = False,
-    arrow: Annotated[Path | None, typer.Option("--arrow", metavar="OUT", help="Write an Arrow IPC file.")] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw bars (.png or .svg).")] = None,
+    arrow: ArrowOption = None,
+    plot: PlotOption = None,
 ) -> int:
     """Ask every country the same question at once. Who refuses or is away is shown with the reason.
 
@@ -52,7 +53,10 @@ def query(
     """
     from bandung.federation.domain.study import answered
     from bandung.federation.statistics.combine import CombineError, long_table, pool
+    from bandung.federation.statistics.picture import bars
 
+    if as_json and as_csv:
+        raise Failure("--json and --csv both write to standard output: give one of them.", ExitCode.USAGE)
     asked, nano_rho = members_named(members, principal, only), round(rho * 1e9)
     if dry_run or sql.upper().split(maxsplit=1)[:1] == ["EXPLAIN"]:
         return _dry_run(asked, sql, parameter or [], nano_rho, as_json=as_json)
@@ -60,7 +64,9 @@ def query(
     if not answered(outcomes):
         if as_json:
             _print_json(sql, outcomes, None)
-        return _nobody(outcomes)
+        typer.echo("No country answered.", err=True)
+        return ended(outcomes)
+    _tell_unheeded(nano_rho, {answer.member: answer.policy for answer in answered(outcomes)})
     try:
         total = pool(outcomes) if pooled else None
         table = total.total if total else long_table(outcomes)
@@ -75,7 +81,7 @@ def query(
     if arrow is not None:
         _write_arrow(table, arrow)
     if plot is not None:
-        _draw(outcomes, plot)
+        bars(outcomes, plot)
     return ExitCode.DONE
 
 
@@ -89,7 +95,8 @@ def datasets(
     asked = members_named(members, principal, only)
     document: dict[str, Any] = {}
     lines: list[str] = []
-    for member, found in zip(asked, catalogues(asked), strict=True):
+    outcomes = catalogues(asked)
+    for member, found in zip(asked, outcomes, strict=True):
         if isinstance(found, Declined | Unreachable):
             document[member.id] = {"error": found.reason}
             lines.append(f"{member.id}  {found.reason}")
@@ -100,7 +107,7 @@ def datasets(
             lines += [f"     {column.name:<18} {column.role:<10} {_domain(column)}" for column in dataset.columns]
             lines += [f"     table {_registered(table)}" for table in dataset.policy.tables]
     report(document, lines, as_json=as_json)
-    return ExitCode.DONE if any(isinstance(found, list) for found in document.values()) else ExitCode.UNAVAILABLE
+    return ended(outcomes)
 
 
 def _dry_run(members: tuple[Member, ...], sql: str, parameters: list[str], nano_rho: int, *, as_json: bool) -> ExitCode:
@@ -119,9 +126,15 @@ def _dry_run(members: tuple[Member, ...], sql: str, parameters: list[str], nano_
             document[member] = _plan_document(plan)
             lines += [f"{member}  {line}" for line in _plan_lines(plan)]
     report(document, lines, as_json=as_json)
-    if not any(isinstance(plan, Declined | Unreachable) for plan in found.values()):
-        return ExitCode.DONE
-    return ExitCode.REFUSED if any(isinstance(plan, Declined) for plan in found.values()) else ExitCode.UNAVAILABLE
+    _tell_unheeded(nano_rho, {m: p.policy for m, p in found.items() if not isinstance(p, Declined | Unreachable)})
+    return ended(found.values())
+
+
+def _tell_unheeded(nano_rho: int, policies: Mapping[str, str]) -> None:
+    """Tell in which countries --rho means nothing; elsewhere the same question may well spend it."""
+    for member, policy in policies.items() if nano_rho else ():
+        if policy != "differential-privacy":
+            typer.echo(f"{member} keeps no privacy budget ({policy}): --rho means nothing there.", err=True)
 
 
 def _plan_document(plan: Plan) -> dict[str, Any]:
@@ -134,9 +147,8 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
 
     yield f"allowed by agreement {plan.agreement} version {plan.agreement_version}: {plan.purpose}"
     yield f"asks {plan.epoch} under {plan.policy}; " + ("released already" if plan.released else "not released yet")
-    yield "costs " + (
-        ", ".join(spoken(unit, amount) for unit, amount in sorted(plan.cost.items())) or "what its parameters say"
-    )
+    cost = ", ".join(spoken(unit, amount) for unit, amount in sorted(plan.cost.items()) if amount)
+    yield f"costs {cost or ('nothing' if plan.cost else 'what its parameters say')}"
     yield "leaves you " + ", ".join(spoken(u, left - plan.cost.get(u, 0)) for u, left in sorted(plan.left.items()))
     if plan.cells:
         yield f"gives {plan.cells} cells, about {plan.bytes_about / 1024:.1f} KiB"
@@ -175,13 +187,6 @@ def _ask(members: tuple[Member, ...], sql: str, parameters: list[str], nano_rho:
         )
 
 
-def _nobody(outcomes: tuple[Outcome, ...]) -> int:
-    from bandung.federation.domain.study import Declined
-
-    typer.echo("No country answered.", err=True)
-    return ExitCode.REFUSED if any(isinstance(outcome, Declined) for outcome in outcomes) else ExitCode.UNAVAILABLE
-
-
 def _print_tables(outcomes: tuple[Outcome, ...], total: Pooled | None) -> None:
     from rich.console import Console
 
@@ -192,7 +197,7 @@ def _print_tables(outcomes: tuple[Outcome, ...], total: Pooled | None) -> None:
     # A table is shown whole: wider than the screen rather than with its numbers cut off.
     console.width = max(console.width, console.measure(table, options=console.options.update(width=10_000)).maximum)
     console.print(table)
-    console.print(legend(outcomes), style="dim", highlight=False)
+    console.print(legend(outcomes, total), style="dim", highlight=False)
 
 
 def _print_csv(table: pa.Table) -> None:
@@ -206,6 +211,7 @@ def _print_json(sql: str, outcomes: tuple[Outcome, ...], total: Pooled | None) -
     document: dict[str, Any] = {"sql": sql, "members": {o.member: _outcome_document(o) for o in outcomes}}
     if total:
         document["pooled"] = total.total.to_pylist()
+        document["unpooled"] = dict(total.unpooled)
     typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
 
 
@@ -216,15 +222,6 @@ def _write_arrow(table: pa.Table, path: Path) -> None:
         writer.write_table(table)
 
 
-def _draw(outcomes: tuple[Outcome, ...], path: Path) -> None:
-    from bandung.federation.statistics.picture import bars
-
-    try:
-        bars(outcomes, path)
-    except ValueError as error:
-        raise Failure(f"{path} cannot be drawn: {error}", ExitCode.USAGE) from error
-
-
 def _outcome_document(outcome: Outcome) -> dict[str, Any]:
     from bandung.federation.domain.study import Answered, Declined
 
@@ -232,6 +229,7 @@ def _outcome_document(outcome: Outcome) -> dict[str, Any]:
         return {
             "status": "answered",
             "epoch": outcome.epoch,
+            "policy": outcome.policy,
             "receipt": outcome.receipt,
             "bytes": outcome.bytes,
             "seconds": round(outcome.seconds, 4),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -59,15 +59,17 @@ def gateway(members: Path, member: str, principal: str) -> Generator[GatewayClie
     Raises:
         Failure: with the gateway's reason, or why it is not reached.
     """
-    from bandung.federation.domain.member import only
-    from bandung.gateway.client import GatewayClient, GatewayError, Identity
+    from bandung.federation.statistics.fan_out import connect, unreached
+    from bandung.gateway.client import GatewayError
 
-    (chosen,) = only(members_as(members, principal), [member])
+    (chosen,) = _chosen(members_as(members, principal), [member])
     try:
-        with GatewayClient(chosen.address, Identity(chosen.ca, chosen.certificate, chosen.key)) as client:
+        with connect(chosen) as client:
             yield client
     except GatewayError as error:
-        raise Failure(error.message, ExitCode.REFUSED if error.refused else ExitCode.UNAVAILABLE) from error
+        if error.refused:
+            raise Failure(error.message) from error
+        raise Failure(unreached(chosen, error), ExitCode.UNAVAILABLE) from error
     except OSError as error:
         raise Failure(f"{error.filename}: {error.strerror}.") from error
 
@@ -101,10 +103,24 @@ def members_named(path: Path, principal: str, ids: str) -> tuple[Member, ...]:
     Raises:
         Failure: it cannot be read, or there is no such member.
     """
+    members = members_as(path, principal)
+    return _chosen(members, [id_.strip() for id_ in ids.split(",")]) if ids else members
+
+
+def _chosen(members: tuple[Member, ...], ids: list[str]) -> tuple[Member, ...]:
     from bandung.federation.domain.member import MembersError, only
 
-    members = members_as(path, principal)
     try:
-        return only(members, [id_.strip() for id_ in ids.split(",")]) if ids else members
+        return only(members, ids)
     except MembersError as error:
         raise Failure(str(error), ExitCode.USAGE) from error
+
+
+def ended(outcomes: Iterable[object]) -> ExitCode:
+    """Return how a question to several countries ends: done if one answered, else refused if one said no."""
+    from bandung.federation.domain.study import Declined, Unreachable
+
+    kinds = {type(outcome) for outcome in outcomes}
+    if kinds - {Declined, Unreachable}:
+        return ExitCode.DONE
+    return ExitCode.REFUSED if Declined in kinds else ExitCode.UNAVAILABLE

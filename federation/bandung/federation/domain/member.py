@@ -42,12 +42,17 @@ def members_of(document: Mapping[str, Any], principal: str, base: Path) -> tuple
         base: what relative paths are relative to.
 
     Raises:
-        MembersError: something is missing, or there is no such principal.
+        MembersError: something is missing, the file is one for making a sandbox, or there is no such principal.
     """
     members = document.get("members")
     if not isinstance(members, dict) or not members:
-        raise MembersError("The file names no members: it needs a table `members`.")
+        raise MembersError("The file names no members: it needs a table `members` (docs/configuration.md).")
     entries = {id_: _table(cast("dict[str, Any]", members), id_) for id_ in cast("dict[str, Any]", members)}
+    if any("datasets" in entry and "address" not in entry for entry in entries.values()):
+        raise MembersError(
+            "This members file says what a sandbox holds. Needed is one that says where the gateways are, such as the"
+            " sandbox.json that `bandung sandbox up` writes (docs/configuration.md)."
+        )
     home, _, name = principal.rpartition("/")
     if home and home not in entries:
         raise MembersError(f"No such member: {home}.")

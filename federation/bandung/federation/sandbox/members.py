@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from bandung.gateway.config import MEMBER_ID, read_toml
 from bandung.gateway.domain.errors import ErrorKind, Refusal
@@ -25,6 +25,15 @@ class SandboxMember(BaseModel):
     datasets: Annotated[tuple[Path, ...], Field(min_length=1)]
     agreements: tuple[Path, ...] = ()
     country: Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _holds_data(cls, entry: Any) -> Any:
+        if isinstance(entry, dict) and "address" in entry:
+            raise ValueError(
+                "this says where a gateway is; a sandbox's members file names the `datasets` (docs/configuration.md)"
+            )
+        return entry
 
     def under(self, base: Path) -> SandboxMember:
         """Return the same with paths made absolute."""
