@@ -48,7 +48,7 @@ def bars(outcomes: Sequence[Outcome], path: Path) -> None:
     axes.set_xticks(range(len(cells)), cells, rotation=30 if len(cells) > 6 else 0)
     axes.set_ylabel(answers[0].statistics[0])
     axes.set_xlabel(", ".join(answers[0].dimensions))
-    axes.legend(frameon=False)
+    figure.legend(frameon=False, loc="outside right upper")
     figure.savefig(path, dpi=150)
 
 
