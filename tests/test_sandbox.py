@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -99,7 +100,7 @@ def test_a_budget_is_shown_to_people_to_machines_and_as_a_picture(box, capsys, t
 
 VIEW = """
 [dataset]
-name = "households_anywhere"
+name = "NAME"
 title = "Households anywhere"
 description = "Town and country together."
 [view]
@@ -111,16 +112,32 @@ codes = [{ code = "anywhere", values = ["rural", "urban"] }]
 """
 
 
-def test_accounts_that_a_view_shares_with_its_base_are_listed_once(box, capsys, tmp_path):
-    (tmp_path / "view.toml").write_text(VIEW)
+def test_accounts_that_a_view_shares_with_its_base_are_listed_once_under_the_base(box, capsys, tmp_path):
     gateway = document(box)["members"]["XAN"]["directory"]
-    assert main(["dataset", "publish", str(tmp_path / "view.toml"), "--gateway", gateway]) == 0
-    capsys.readouterr()
+    for name in ("all_households", "households_anywhere"):
+        (tmp_path / "view.toml").write_text(VIEW.replace("NAME", name))
+        assert main(["dataset", "publish", str(tmp_path / "view.toml"), "--gateway", gateway]) == 0
+    told(capsys, "query", SQL, "--members", str(box / "sandbox.json"), "--as", "XBO/analyst-1")
     asked = ("--members", str(box / "sandbox.json"), "--as", "XAN/custodian", "--only", "XAN")
     said = told(capsys, "budget", "show", *asked)
-    base, view = said.split("households_anywhere@1")
-    assert "everybody" in base
-    assert view.partition("\n")[2].strip() == "the accounts of households@1"
+    _, before, base, after = re.split(r"^XAN  \S+@1 under table-builder\n", said, flags=re.MULTILINE)
+    assert before.strip() == after.strip() == "the accounts of households"
+    accounts = base.splitlines()
+    assert {"everybody", "spiffe://xbo.sandbox.example/analyst/analyst-1"} <= {line.split()[0] for line in accounts}
+    assert len({len(line) - len(line.split(maxsplit=1)[1]) for line in accounts}) == 1, "amounts are in one column"
+
+
+def test_the_python_of_the_documentation_runs(box):
+    text = (Path(__file__).parent.parent / "docs" / "statistics.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=box.parent, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    *totals, _, _ = done.stdout.splitlines()
+    assert len(totals) == 8
+    assert re.fullmatch(r"18-29 urban [\d.]+ [\d.]+ ", totals[0])
+    assert re.search(r"^XBO Rate\(value=0\.\d+.* Rate\(value=0\.\d+", done.stdout, re.MULTILINE)
 
 
 def test_a_gateway_that_was_killed_is_seen_and_comes_back_with_its_ledger(box):

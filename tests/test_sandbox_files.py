@@ -49,6 +49,8 @@ def test_the_example_is_the_same_every_time_and_holds_what_it_declares(tmp_path)
         ("[members.idn]\ndatasets = ['a.toml']", "idn"),
         ("[members.IDN]\ndatasets = ['a.toml']\nsurprise = 1", "surprise"),
         ("[members.IDN]\ndatasets = ['missing.toml']", "missing.toml"),
+        ("[members]\nIDN = 3", "IDN"),
+        ("[members.IDN]\naddress = 'a:1'\nca = 'ca.pem'", r"names the `datasets` \(docs/configuration.md\)"),
     ],
 )
 def test_a_members_file_that_cannot_be_used_is_refused_by_name(tmp_path, text, named):

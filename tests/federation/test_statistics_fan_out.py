@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from bandung.federation.cli import main
 from bandung.federation.commands.query import datasets, query
 from bandung.federation.domain.member import Member, MembersError, members_of, only
 from bandung.federation.domain.study import Answered, Declined, Outcome, Unreachable
@@ -182,6 +183,7 @@ def test_paths_of_a_members_file_are_relative_to_it() -> None:
     ("document", "principal", "words"),
     [
         ({}, "ani", "names no members"),
+        ({"members": {"IDN": {"datasets": ["a.toml"]}}}, "ani", r"says where the gateways are.*configuration\.md"),
         (MEMBERS, "ani", "BGD has no principal 'ani'"),
         (MEMBERS, "IDN/budi", "IDN has no principal 'budi'"),
         (MEMBERS, "PHL/ani", "No such member: PHL"),
@@ -285,16 +287,19 @@ def test_arrow_and_plot_are_written(monkeypatch: pytest.MonkeyPatch, members_fil
     assert b"<svg" in plot.read_bytes()[:1000]
 
 
+@pytest.mark.parametrize("command", [["query", SQL], ["datasets"]])
 @pytest.mark.parametrize(("says", "code"), [(REFUSED, ExitCode.REFUSED), (AWAY, ExitCode.UNAVAILABLE)])
 def test_the_command_fails_only_if_nobody_answered(
-    monkeypatch: pytest.MonkeyPatch, members_file: Path, says: GatewayError, code: ExitCode
+    monkeypatch: pytest.MonkeyPatch, members_file: Path, command: list[str], says: GatewayError, code: ExitCode
 ) -> None:
     nobody: dict[str, Result | GatewayError] = dict.fromkeys(("IDN", "BGD", "BWA"), says)
-    assert bandung(monkeypatch, nobody, "query", SQL, "--members", str(members_file)) == code
+    assert bandung(monkeypatch, nobody, *command, "--members", str(members_file)) == code
 
 
 def test_an_unknown_member_is_a_usage_error(monkeypatch: pytest.MonkeyPatch, members_file: Path) -> None:
-    assert bandung(monkeypatch, SAYS, "query", SQL, "--members", str(members_file), "--only", "PHL") == ExitCode.USAGE
+    members = ("--members", str(members_file))
+    assert bandung(monkeypatch, SAYS, "query", SQL, *members, "--only", "PHL") == ExitCode.USAGE
+    assert main(["job", "list", *members, "--member", "PHL", "--as", "analyst-1"]) == ExitCode.USAGE
 
 
 @pytest.mark.parametrize(
@@ -315,7 +320,7 @@ def test_what_cannot_be_written_is_refused_before_anybody_is_asked(
 ) -> None:
     never: dict[str, Result | GatewayError] = {}  # whoever is asked is not there
     assert bandung(monkeypatch, never, "query", SQL, "--members", str(members_file), *options) == ExitCode.USAGE
-    assert words in capsys.readouterr().err
+    assert words in " ".join(capsys.readouterr().err.split())
 
 
 def test_datasets_lists_every_country_and_who_is_away(

@@ -118,13 +118,13 @@ def test_a_country_that_is_away_is_told_in_words_and_does_not_fail_the_others(tm
         away = {"address": f"localhost:{taken.getsockname()[1]}", "ca": str(gateway.bgd.ca)}
         stranger = {"address": gateway.address, "ca": str(gateway.bgd.ca)}
         code, out, messages = told(gateway, *question, BGD=away, PHL=stranger)
-        assert [told(gateway, *words, BGD=away)[0] for words in ([*question, "--dry-run"], ["budget", "show"])] == [
-            0,
-            0,
-        ]
-        alone = [told(gateway, *words, "--only", "BGD", BGD=away)[0] for words in (question, ["datasets"])]
-    assert code == 0
+        dry_run = [*question, "--dry-run"]
+        beside = [told(gateway, *words, BGD=away)[0] for words in (dry_run, ["budget", "show"])]
+        alone = [told(gateway, *words, "--only", "BGD", BGD=away)[0] for words in (question, dry_run)]
+        refused = [told(gateway, "query", "SELECT farm FROM farms", *dry)[0] for dry in ([], ["--dry-run"])]
+    assert (code, *beside) == (0, 0, 0)
     assert alone == [4, 4]
+    assert refused == [3, 3]
     assert f"{away['address']} does not answer. Check `address` in the members file" in messages
     assert f"What answers at {gateway.address} has no certificate under {stranger['ca']}." in messages
     assert "ipv4" not in messages + out
