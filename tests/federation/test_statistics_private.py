@@ -6,6 +6,7 @@ import json
 import re
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from bandung.federation.domain.member import Member
 from bandung.federation.domain.study import Answered
 from bandung.federation.statistics.combine import pool
 from bandung.federation.statistics.fan_out import ask
+from bandung.federation.statistics.show import wide
 from bandung.gateway.domain.noise import standard_error
 from tests.support.gateway import Gateway, a_gateway
 
@@ -58,6 +60,29 @@ def test_private_answers_pool_with_the_error_that_their_noise_implies(tmp_path: 
     assert total["mean.se"].is_valid() == total["mean"].is_valid()
     assert total["mean.se"].null_count <= 1, "of the 78 farms without an area the mean may drown in noise"
     assert total["middle"].null_count == total.num_rows
+
+
+def test_countries_under_different_policies_stand_beside_each_other_and_add_up(tmp_path: Path):
+    sql = "SELECT area, COUNT(*) AS farms, SUM(balance) AS total FROM farms GROUP BY area"
+    homes = {"IDN": {}, "BGD": {"policy": POLICY, "training": {"allowed": False}}}
+    members: list[Member] = []
+    with ExitStack() as stack:
+        for country, changes in homes.items():
+            (home := tmp_path / country).mkdir()
+            gateway = stack.enter_context(a_gateway(home))
+            gateway.publish(**changes)
+            gateway.agree()
+            files = gateway.identity("analyst/ani")
+            members.append(Member(country, gateway.address, gateway.idn.ca, files.certificate, files.key))
+        outcomes = ask(members, sql)
+    together = pool(outcomes)
+    idn, bgd = (outcome for outcome in outcomes if isinstance(outcome, Answered))
+    for row, *counts in zip(together.total.to_pylist(), idn.table["farms"], bgd.table["farms"], strict=True):
+        assert row["farms"] == sum(count.as_py() or 0 for count in counts)
+        assert row["farms.se"] ** 2 == pytest.approx(idn.noise_variance("farms") + bgd.noise_variance("farms"))
+    rows = together.countries.to_pylist()
+    assert {(row["member"], row["farms_ci95"] is None) for row in rows} == {("IDN", True), ("BGD", False)}
+    assert wide(outcomes, together).row_count == len(idn.table)
 
 
 def test_every_number_is_shown_with_its_interval_and_a_blank_total_with_its_reason(tmp_path: Path, told: Told):

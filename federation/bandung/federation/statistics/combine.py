@@ -63,8 +63,10 @@ class _Value:
 def long_table(outcomes: Sequence[Outcome]) -> pa.Table:
     """Return the answers one below the other, with a column `member` before the others.
 
+    What only countries under another release policy tell (`_ci95`) is null for the others.
+
     Raises:
-        CombineError: nobody answered, or the answers do not have the same columns.
+        CombineError: nobody answered, or the answers do not have the same dimensions and statistics.
     """
     answers = _alike(outcomes)
     tables = [
@@ -85,7 +87,7 @@ def pool(outcomes: Sequence[Outcome]) -> Pooled:
     confidentiality noise alone, not of sampling.
 
     Raises:
-        CombineError: nobody answered, or the answers do not have the same columns.
+        CombineError: nobody answered, or the answers do not have the same dimensions and statistics.
     """
     countries = long_table(outcomes)
     answers = _alike(outcomes)
@@ -112,7 +114,7 @@ def _alike(outcomes: Sequence[Outcome]) -> tuple[Answered, ...]:
     if not answers:
         raise CombineError("No country answered.")
     for other in answers[1:]:
-        if other.table.column_names != answers[0].table.column_names:
+        if (other.dimensions, other.statistics) != (answers[0].dimensions, answers[0].statistics):
             raise CombineError(f"{other.member} answered with other columns than {answers[0].member}.")
     return answers
 
