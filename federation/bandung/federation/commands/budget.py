@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from bandung.federation.commands.output import PlotOption
 from bandung.federation.commands.reach import AsOption, MembersOption, OnlyOption, ended, members_named
 from bandung.gateway.cli.console import AsJson, report, subcommands
+from bandung.gateway.domain.budget import FRACTIONS, spoken
 
 if TYPE_CHECKING:
     from bandung.gateway.client.values import Budget
     from bandung.gateway.domain.budget import Account
 
 app = subcommands("Quotas and privacy budgets.")
-
-_FRACTIONS: Final = {"nano_rho": ("rho", 10**9), "atto_delta": ("delta", 10**18)}
-"""Units that are whole parts of something: of what, and how many make one."""
 
 
 @app.callback()
@@ -56,14 +54,6 @@ def show(
     if plot is not None:
         _draw(shown, plot)
     return ended(outcomes)
-
-
-def spoken(unit: str, amount: int) -> str:
-    """Return an amount as people say it: `3 tables`, `0.001 of rho`, `1e-12 of delta`."""
-    if unit in _FRACTIONS:
-        whole, parts = _FRACTIONS[unit]
-        return f"{amount / parts:.9g} of {whole}"
-    return f"{amount:,} {unit[:-1] if amount == 1 and unit.endswith('s') else unit}"
 
 
 def _document(budget: Budget) -> dict[str, Any]:
@@ -112,6 +102,6 @@ def _draw(shown: dict[str, tuple[Budget, ...]], path: Path) -> None:
     for member, budgets in shown.items():
         for account in (account for budget in budgets for account in budget.accounts):
             unit, dataset, whose = _parts(account)
-            counted = _FRACTIONS.get(unit, (unit, 1))[0]
+            counted = FRACTIONS.get(unit, (unit, 1))[0]
             bars[f"{member} {dataset}\n{counted}, {whose.removeprefix('spiffe://')}"] = account.spent / account.cap
     shares(bars, path)

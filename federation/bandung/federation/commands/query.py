@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bandung.federation.commands.budget import spoken
 from bandung.federation.commands.output import ArrowOption, PlotOption
 from bandung.federation.commands.reach import AsOption, MembersOption, OnlyOption, ended, members_named
 from bandung.gateway.cli.console import AsJson, ExitCode, Failure, report
+from bandung.gateway.domain.budget import spoken
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -149,7 +149,8 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
     yield f"asks {plan.epoch} under {plan.policy}; " + ("released already" if plan.released else "not released yet")
     cost = ", ".join(spoken(unit, amount) for unit, amount in sorted(plan.cost.items()) if amount)
     yield f"costs {cost or ('nothing' if plan.cost else 'what its parameters say')}"
-    yield "leaves you " + ", ".join(spoken(u, left - plan.cost.get(u, 0)) for u, left in sorted(plan.left.items()))
+    if left := [spoken(unit, left - plan.cost.get(unit, 0)) for unit, left in sorted(plan.left.items())]:
+        yield f"leaves you {', '.join(left)}"
     if plan.cells:
         yield f"gives {plan.cells} cells, about {plan.bytes_about / 1024:.1f} KiB"
     for statistic, published in plan.noise.items():

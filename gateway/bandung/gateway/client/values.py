@@ -129,7 +129,7 @@ class Plan:
         policy: public name of the release policy.
         cost: what would be charged, by unit (`tables`, `nano_rho`); 0 if the answer is already released. Empty while
             parameters are unbound, and so is all that follows but `left`.
-        left: what the caller may still spend, by unit.
+        left: what the caller's own quotas and budgets leave, by unit.
         cells: rows of the answer before LIMIT.
         bytes_about: size of the answer, roughly.
         noise: per statistic, what will be published of the noise.
@@ -170,7 +170,7 @@ class Result:
         table: schema metadata as over Flight SQL.
         noise: per statistic, what the published noise implies.
         cost: what was charged, by unit (`tables`, `nano_rho`); 0 for a repeat.
-        left: what the caller may still spend, by unit.
+        left: what the caller's own quotas and budgets leave, by unit.
         receipt: of this answer's ledger entry.
         release: of the ledger entry that first released this table.
         exchange: id under which both sides record the exchange.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from bandung.gateway.domain.errors import ErrorKind, Refusal
 
-_DIGITS = {"nano_rho": 9, "atto_delta": 18}
-"""Units of privacy budgets that are counted in small fractions: 10^-digits of what people speak of."""
+FRACTIONS: Final = {"nano_rho": ("rho", 10**9), "atto_delta": ("delta", 10**18)}
+"""Units that are whole parts of something: of what, and how many make one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,19 @@ class Charge:
         """What is counted: the first part of the scope (`tables`, `steps`, `nano_rho`)."""
         return self.scope.partition("/")[0]
 
+    @property
+    def shared(self) -> bool:
+        """Whether the scope is the dataset's as a whole, of no agreement and no principal."""
+        return self.scope.count("/") == 1
+
     def over_cap(self, left: int | None = None) -> Refusal:
         """Return the refusal QUOTA_EXHAUSTED of this charge.
 
         Args:
             left: what the scope may still be charged, where that is known.
         """
-        rest = f"{_number(self.unit, left)} left of " if left is not None else "of "
+        # What others have spent is for the country's staff.
+        rest = "of " if left is None or self.shared else f"{_number(self.unit, left)} left of "
         detail = f"{self.scope}: {spoken(self.unit, self.amount)} to pay, {rest}{_number(self.unit, self.cap)} in all"
         remedy = "Ask for the table with less rho; tables answered before stay free."
         return Refusal(ErrorKind.QUOTA_EXHAUSTED, detail, remedy=remedy if left and self.unit == "nano_rho" else None)
@@ -64,11 +71,10 @@ class Account:
 
 def spoken(unit: str, amount: int) -> str:
     """Return an amount as people say it: `3 tables`, `0.001 of rho`, `1e-12 of delta`."""
-    number = _number(unit, amount)
-    if unit in _DIGITS:
-        return f"{number} of {unit.partition('_')[2]}"
-    return f"{number} {unit[:-1] if amount == 1 and unit.endswith('s') else unit}"
+    if unit in FRACTIONS:
+        return f"{_number(unit, amount)} of {FRACTIONS[unit][0]}"
+    return f"{_number(unit, amount)} {unit[:-1] if amount == 1 and unit.endswith('s') else unit}"
 
 
 def _number(unit: str, amount: int) -> str:
-    return f"{amount / 10 ** _DIGITS[unit]:.9g}" if unit in _DIGITS else f"{amount:,}"
+    return f"{amount / FRACTIONS[unit][1]:.9g}" if unit in FRACTIONS else f"{amount:,}"

@@ -47,7 +47,7 @@ class Planned(Described):
 
     Attributes:
         cost: what would be charged, by unit (`tables`, `nano_rho`): 0 if the answer is already released.
-        left: what the caller may still spend, by unit.
+        left: what the caller's own quotas and budgets leave, by unit.
         agreement: id and version of the agreement that covers the request, and its purpose.
         policy: public name of the release policy.
         cells: rows of the answer before LIMIT and HAVING; None while parameters are unbound.
@@ -92,7 +92,8 @@ def _rows(planned: Planned) -> Iterator[tuple[str, str, int | None, str]]:
     yield "released", "answer", None, "yes" if planned.released else "no"
     for unit, amount in planned.cost.items():
         yield "cost", unit, None, str(amount)
-        yield "left", unit, None, str(planned.left[unit])
+        if unit in planned.left:
+            yield "left", unit, None, str(planned.left[unit])
     if planned.cells is not None:
         yield "size", "cells", None, str(planned.cells)
         yield "size", "bytes about", None, str(planned.bytes_about)

@@ -56,7 +56,7 @@ class Answer:
 
     The schema metadata holds `bandung.member`, `bandung.epoch`, `bandung.policy`, `bandung.noise` (JSON, by name in
     the release), `bandung.columns` (JSON: which of those names each column shows), `bandung.cost` (JSON: what was
-    charged, by unit), `bandung.left` (JSON: what the caller may still spend, by unit), `bandung.release` (receipt of
+    charged, by unit), `bandung.left` (JSON: what the caller's own quotas leave, by unit), `bandung.release` (receipt of
     the first answer to this plan) and `bandung.receipt` (receipt of this one); a ROLLUP has one of each for every
     level, the finest first, with spaces between.
     """
@@ -272,9 +272,9 @@ class QueryDesk:
         return Answer(explained(planned).replace_schema_metadata(metadata), receipt)
 
     def _left(self, scopes: tuple[Charge, ...]) -> dict[str, int]:
-        """What may still be spent, by unit: the least that any scope leaves."""
+        """What may still be spent, by unit: the least that any scope of the caller leaves, not what all have left."""
         left: dict[str, int] = {}
-        for charge in scopes:
+        for charge in (charge for charge in scopes if not charge.shared):
             here = self._ledger.remaining(charge.scope, charge.cap)
             left[charge.unit] = min(here, left.get(charge.unit, here))
         return left
