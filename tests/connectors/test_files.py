@@ -69,7 +69,16 @@ def test_types_beyond_the_plain_ones_are_offered_as_text(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "options",
-    [{"colour": "red"}, {"threads": "many"}, {"header": "yes"}, {"names": "a,b"}, {"memory_mb": "0"}, {"null": "[1]"}],
+    [
+        {"colour": "red"},
+        {"threads": "many"},
+        {"header": "yes"},
+        {"names": "a,b"},
+        {"memory_mb": "0"},
+        {"null": "[1]"},
+        {"encoding": "ebcdic"},
+        {"format": "xlsx"},
+    ],
 )
 def test_a_wrong_option_is_refused_when_the_connector_opens(options: dict[str, str], tmp_path: Path):
     with pytest.raises(OptionError):
@@ -78,11 +87,52 @@ def test_a_wrong_option_is_refused_when_the_connector_opens(options: dict[str, s
 
 def test_a_file_of_unknown_format_is_refused(tmp_path: Path):
     (tmp_path / "rows.xyz").write_text("a\n1\n")
-    with pytest.raises(OptionError):
+    with pytest.raises(OptionError, match=r"csv: \.csv .*parquet: \.parquet .*arrow: \.arrow"):
         FilesConnector.open({}, tmp_path, {}).schema("rows.xyz")
     forced = FilesConnector.open({"format": "csv"}, tmp_path, {})
     assert types(forced, "rows.xyz") == {"a": pa.int64()}
     forced.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "where", "content"),
+    [
+        (
+            {},
+            "line 3 of rows.csv has another number of fields by the delimiter ',' (3, before 2)",
+            "a,b\n1,2\n1,s3cr3t,5\n",
+        ),
+        (
+            {},
+            "line 3 of rows.csv has another number of fields by the delimiter ',' (1, before 2)",
+            "a,b\n1,2\ns3cr3t\n",
+        ),
+        ({"skip_lines": "1"}, "line 4 of rows.csv has another number of fields", "top\na,b\n1,2\ns3cr3t\n"),
+        ({}, "what follows line 2 of rows.csv cannot be told into fields by the quote", 'a,b\n1,2\n3,"s3cr3t\n4,5\n'),
+        ({}, "rows.csv is no text in utf-8", "a,b\n1,s3cr3t\n2,Île\n"),
+        ({}, "rows.csv is no text in utf-8", "a,région\n1,s3cr3t\n"),
+        ({"delimiter": "::"}, "rows.csv cannot be read as CSV", "a::b\n1::2\ns3cr3t\n"),
+    ],
+)
+def test_a_csv_file_of_another_form_is_told_by_its_line_and_never_by_its_rows(
+    tmp_path: Path, options: dict[str, str], where: str, content: str
+):
+    (tmp_path / "rows.csv").write_text(content, encoding="latin-1")
+    connector = FilesConnector.open(options, tmp_path, {})
+    with pytest.raises(SourceError) as caught:
+        connector.schema("rows.csv")
+    assert str(caught.value).startswith(where)
+    assert "encoding, delimiter, quote, header, skip_lines (docs/connectors.md)" in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_csv_file_is_read_in_its_own_encoding(tmp_path: Path):
+    for encoding in ("utf-8", "latin-1", "utf-16"):
+        (tmp_path / "rows.csv").write_text("région\nÎle\n", encoding=encoding)
+        connector = FilesConnector.open({"encoding": encoding}, tmp_path, {})
+        view = View("rows.csv", (("region", Recode("région", (("I", ("Île",)),), "_U")),), None)
+        assert connector.rows(RowQuery(view, ("region",)), Stop()).read_all()["region"].to_pylist() == ["I"]
+        connector.close()
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.parquet", "rows.arrow"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from bandung.connectors.base import (
     Stop,
     View,
 )
+from bandung.connectors.csv_form import CsvForm
 from bandung.connectors.embedded import Embedded
 from bandung.connectors.options import Options
 
@@ -32,8 +34,7 @@ _SUFFIXES = {
     "parquet": (".parquet", ".pq"),
     "arrow": (".arrow", ".feather", ".ipc"),
 }
-_CSV_OPTIONS = frozenset({"delimiter", "quote", "header", "names", "skip_lines", "null", "text"})
-_KNOWN = _CSV_OPTIONS | {"format", "memory_mb", "threads"}
+_KNOWN = {field.name for field in fields(CsvForm)} | {"format", "memory_mb", "threads"}
 _CSV_TYPES = ("BIGINT", "DOUBLE", "VARCHAR")
 
 
@@ -45,9 +46,9 @@ class FilesConnector:
     """
 
     def __init__(self, options: Options, base: Path) -> None:
-        self._options = options
         self._base = base
-        self._csv = _csv_options(options)
+        self._format = options.choice("format", _SUFFIXES)
+        self._csv = CsvForm.of(options)
         self._config: dict[str, Any] = {
             "memory_limit": f"{options.whole('memory_mb', 1024)}MiB",
             "threads": options.whole("threads", 2),
@@ -113,7 +114,7 @@ class FilesConnector:
     def _open(self, relation: str, joins: tuple[Join, ...]) -> Embedded:
         named = dict.fromkeys([relation, *(join.relation for join in joins)])
         paths = {name: self._paths(name) for name in named}
-        formats = {name: _format(self._options.text("format"), found[0]) for name, found in paths.items()}
+        formats = {name: self._format or _format(found[0]) for name, found in paths.items()}
         tables = {name: f"relation{number}" for number, name in enumerate(named)}
         registered: dict[str, object] = {}
         try:
@@ -150,36 +151,44 @@ class FilesConnector:
         files = _listed([str(path) for path in paths])
         if format_ == "parquet":
             return f"read_parquet({files})"
-        options = ", ".join([files, *self._csv])
+        settings = _settings(self._csv)
+        options = ", ".join([files, *settings])
         guessed = f"read_csv({options}, sample_size=-1, auto_type_candidates={_listed(_CSV_TYPES)})"
-        found = database.execute(f"DESCRIBE SELECT * FROM {guessed}").fetchall()  # noqa: S608
+        try:
+            found = database.execute(f"DESCRIBE SELECT * FROM {guessed}").fetchall()  # noqa: S608
+        except duckdb.InvalidInputException:
+            # The engine's own words would show rows.
+            raise SourceError(self._csv.misfit(paths)) from None
         # Every value was looked at once; later reads take the types as they are.
-        text = set(self._options.texts("text"))
+        text = self._csv.text
         types = ", ".join(f"{_text(name)}: {_text('VARCHAR' if name in text else type_)}" for name, type_, *_ in found)
-        named = [option for option in self._csv if not option.startswith("names=")]
+        named = [setting for setting in settings if not setting.startswith("names=")]
         return f"read_csv({', '.join([files, *named])}, auto_detect=false, columns={{{types}}})"
 
 
-def _format(declared: str | None, path: Path) -> str:
-    guessed = next((name for name, suffixes in _SUFFIXES.items() if path.suffix.lower() in suffixes), None)
-    format_ = declared or guessed
-    if format_ is None or format_ not in _SUFFIXES:
-        raise OptionError(f"files: the format of {path.name} is not known; set format to csv, parquet or arrow")
-    return format_
+def _format(path: Path) -> str:
+    for format_, suffixes in _SUFFIXES.items():
+        if path.suffix.lower() in suffixes:
+            return format_
+    listed = "; ".join(f"{format_}: {' '.join(suffixes)}" for format_, suffixes in _SUFFIXES.items())
+    raise OptionError(
+        f"files: {path.name} is no file that can be read ({listed}); save it as one of these, or, if it is one "
+        "of another name, set format to csv, parquet or arrow"
+    )
 
 
-def _csv_options(options: Options) -> list[str]:
+def _settings(form: CsvForm) -> list[str]:
     """Return what `read_csv` is told about the form of the text."""
     settings = [
-        f"delim={_text(options.text('delimiter', ',') or ',')}",
-        f"quote={_text(options.text('quote', chr(34)) or '')}",
-        f"escape={_text(options.text('quote', chr(34)) or '')}",
-        f"header={str(options.truth('header', default=True)).lower()}",
-        f"skip={options.whole('skip_lines', 0, minimum=0)}",
-        f"nullstr={_listed(['', *options.texts('null')])}",
+        f"encoding={_text(form.encoding)}",
+        f"delim={_text(form.delimiter)}",
+        f"quote={_text(form.quote)}",
+        f"escape={_text(form.quote)}",
+        f"header={str(form.header).lower()}",
+        f"skip={form.skip_lines}",
+        f"nullstr={_listed(['', *form.null])}",
     ]
-    names = options.texts("names")
-    return [*settings, f"names={_listed(names)}"] if names else settings
+    return [*settings, f"names={_listed(form.names)}"] if form.names else settings
 
 
 def _create_view(database: duckdb.DuckDBPyConnection, name: str, scan: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from bandung.connectors.base import OptionError
 
@@ -25,6 +25,13 @@ class Options:
     def text(self, name: str, default: str | None = None) -> str | None:
         """Return a text option."""
         return self._options.get(name, default)
+
+    def choice(self, name: str, choices: Collection[str]) -> str | None:
+        """Return a text option that is one of the choices, or None."""
+        value = self._options.get(name)
+        if value is not None and value not in choices:
+            raise OptionError(f"{self._connector}: {name} must be one of {', '.join(choices)}")
+        return value
 
     def whole(self, name: str, default: int, minimum: int = 1) -> int:
         """Return a whole number that is at least `minimum`."""
