@@ -205,43 +205,6 @@ def test_tables_that_give_way_are_named_and_refused(capsys, node, tmp_path):
     assert "count of region=east" in err
 
 
-def test_a_drafted_declaration_is_checked_and_names_what_is_to_complete(capsys, tmp_path):
-    (tmp_path / "People 2026.csv").write_text(CSV + "601,,77,\n")
-    code, out, _ = run(capsys, "dataset", "init", tmp_path / "People 2026.csv", "--country", "IDN", "--unit", "id")
-    assert code == 0
-    for expected in ('name = "people_2026"', 'source = "Region"', 'missing = "missing"', "decimals = 1"):
-        assert expected in out
-    (tmp_path / "draft.toml").write_text(out)
-    code, out, _ = run(capsys, "dataset", "check", tmp_path / "draft.toml")
-    assert code == ExitCode.NOT_WELL
-    assert "dataset: to complete (4). Complete title, description, licence, period.\nage: to complete (1)." in out
-    complete_draft(tmp_path / "draft.toml")
-    assert run(capsys, "dataset", "check", tmp_path / "draft.toml")[0] == 0
-
-
-def complete_draft(file: Path) -> None:
-    file.write_text(file.read_text().replace("TO COMPLETE", "told"))
-
-
-def test_a_draft_allows_as_many_rows_of_a_unit_as_there_are_and_codes_without_spaces_at_their_ends(capsys, tmp_path):
-    rows = "".join(f"h{i // 3},{'east ' if i % 2 else 'west'}\n" for i in range(50))
-    (tmp_path / "people.csv").write_text("household,region\n" + rows)
-    code, out, _ = run(capsys, "dataset", "init", tmp_path / "people.csv", "--country", "IDN", "--unit", "household")
-    assert code == 0
-    assert "rows_max = 3\n" in out
-    assert '{ code = "east", label = "east", values = ["east "] }' in out
-    (tmp_path / "draft.toml").write_text(out)
-    complete_draft(tmp_path / "draft.toml")
-    assert run(capsys, "dataset", "check", tmp_path / "draft.toml")[0] == 0
-
-
-def test_a_draft_of_a_column_that_is_not_there_names_those_that_are(capsys, tmp_path):
-    (tmp_path / "people.csv").write_text(CSV)
-    code, _, err = run(capsys, "dataset", "init", tmp_path / "people.csv", "--country", "IDN", "--unit", "person")
-    assert code == ExitCode.REFUSED
-    assert "Region" in err
-
-
 def test_an_admission_with_another_fingerprint_changes_nothing(capsys, node, tmp_path):
     other = tmp_path / "phl"
     assert run(capsys, "gateway", "init", other, "--member", "PHL", "--trust-domain", "phl.example")[0] == 0

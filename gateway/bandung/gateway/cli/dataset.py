@@ -28,15 +28,19 @@ FileArgument = Annotated[Path, typer.Argument(metavar="FILE.TOML", help="The dat
 @app.command()
 def init(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="CSV, Parquet or Arrow file.")],
-    country: Annotated[str, typer.Option("--country", help="ISO 3166-1 alpha-3 code.")],
+    country: Annotated[str, typer.Option("--country", help="ISO 3166-1 alpha-3 code, as KEN.")],
     unit: Annotated[
         str | None, typer.Option("--unit", help="Column that identifies who is protected; else each row is a unit.")
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="LINE", help="A line of [source], as 'delimiter = \";\"'; may be repeated."),
     ] = None,
 ) -> None:
     """Draft a declaration from a file's columns, to be completed by hand. Writes to standard output."""
     from bandung.gateway.cli.dataset_draft import draft
 
-    typer.echo(draft(data, country, unit), nl=False)
+    typer.echo(draft(data, country, unit, options or []), nl=False)
 
 
 @app.command()

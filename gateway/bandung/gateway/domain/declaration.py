@@ -64,12 +64,11 @@ def parse_declaration(document: Mapping[str, object], base: str) -> Dataset:
     for name in document.keys() - known:
         problems.add(name, "is not a section of a declaration")
     about = section_of(document, "dataset", DatasetSection, problems)
-    source = section_of(document, "source", SourceSection, problems)
+    source = _source(document, base, problems)
     unit = section_of(document, "unit", UnitSection, problems)
     policy = _policy(document, problems)
     training = section_of({"training": document.get("training", {})}, "training", TrainingSection, problems)
     columns = _columns(document.get("columns"), problems)
-    options = _options(source, base, problems) if source else {}
     if about and unit and about.mode == "live" and unit.rows and unit.key is None:
         problems.add("unit", "a live dataset needs column, or a record key that the source provides in key")
     if isinstance(policy, DifferentialPrivacy):
@@ -79,7 +78,7 @@ def parse_declaration(document: Mapping[str, object], base: str) -> Dataset:
     if isinstance(policy, PublishedTables):
         _check_published(policy, about, training, columns, problems)
     if problems.found or not (about and source and unit and policy and training):
-        raise Refusal(ErrorKind.BAD_DECLARATION, "; ".join(sorted(problems.found)) + ".")
+        raise _refused(problems)
     return Dataset(
         name=about.name,
         title=about.title,
@@ -87,7 +86,7 @@ def parse_declaration(document: Mapping[str, object], base: str) -> Dataset:
         licence=about.licence,
         country=about.country,
         period=about.period,
-        source=Source(source.connector, options, source.relation, source.joins),
+        source=source,
         mode=Mode(about.mode),
         unit_name=unit.name,
         unit_column=unit.column,
@@ -98,6 +97,34 @@ def parse_declaration(document: Mapping[str, object], base: str) -> Dataset:
         training=TrainingRules(**training.model_dump()),
         digest=digest_of(document),
     )
+
+
+def parse_source(section: Mapping[str, object], base: str) -> Source:
+    """Return the source that a section `[source]` describes.
+
+    Args:
+        section: its keys.
+        base: see `parse_declaration`.
+
+    Raises:
+        Refusal: BAD_DECLARATION, as for `parse_declaration`.
+    """
+    problems = Problems()
+    source = _source({"source": section}, base, problems)
+    if problems.found or source is None:
+        raise _refused(problems)
+    return source
+
+
+def _refused(problems: Problems) -> Refusal:
+    return Refusal(ErrorKind.BAD_DECLARATION, "; ".join(sorted(problems.found)) + ".")
+
+
+def _source(document: Mapping[str, object], base: str, problems: Problems) -> Source | None:
+    form = section_of(document, "source", SourceSection, problems)
+    if form is None:
+        return None
+    return Source(form.connector, _options(form, base, problems), form.relation, form.joins)
 
 
 def _policy(document: Mapping[str, object], problems: Problems) -> Policy | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from bandung.connectors.base import Join
 from bandung.gateway.domain.ons import OnsNoise, parse_ptable
@@ -31,6 +32,17 @@ Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Edge = Annotated[float, Field(strict=True)]
 
 
+def country_code(text: str) -> str:
+    """Return the text if it has the form of an ISO 3166-1 alpha-3 code.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if not re.fullmatch("[A-Z]{3}", text):
+        raise ValueError("must be an ISO 3166-1 alpha-3 code: three capital letters, as KEN for Kenya")
+    return text
+
+
 class Section(BaseModel):
     """A section of the file: a key that is not declared here is an error."""
 
@@ -44,7 +56,7 @@ class DatasetSection(Section):
     title: Text
     description: Text
     licence: Text
-    country: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    country: Annotated[str, AfterValidator(country_code)]
     period: Text
     mode: Literal["snapshot", "live"] = "snapshot"
 

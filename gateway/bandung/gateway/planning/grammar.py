@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 from sqlglot import exp
 
 from bandung.gateway.domain.errors import ErrorKind, Refusal
-from bandung.gateway.planning.text import position
+from bandung.gateway.planning.text import parse, position
 from bandung.gateway.planning.words import AGGREGATES, COUNTS, SHOWN_MAX
 
 _PARTS: Final[dict[type[exp.Expr], frozenset[str]]] = {
@@ -64,6 +64,16 @@ def check_grammar(tree: exp.Expr, text: str) -> exp.Select:
                 _refuse(foreign if isinstance(foreign, exp.Expr) else node, text)
     _check_places(tree, text)
     return tree
+
+
+def is_bare(name: str) -> bool:
+    """Tell whether a name of small letters, digits and underscores can be written without quotes."""
+    text = f"SELECT {name}, COUNT(*) FROM {name} GROUP BY {name} ORDER BY {name}"  # noqa: S608  (only parsed)
+    try:
+        check_grammar(parse(text), text)
+    except Refusal:
+        return False
+    return True
 
 
 def _check_places(tree: exp.Select, text: str) -> None:
