@@ -165,6 +165,22 @@ def test_data_that_break_the_declaration_are_counted_and_never_shown(capsys, tmp
     assert "s3cr3t" not in out + err
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "people.toml: No such file or directory. Name a file that can be read."),
+        (b"a = b", "Correct the file there; texts stand in quotes."),
+        (b'a = "\xff"', "people.toml: not UTF-8. Save the file in UTF-8."),
+    ],
+)
+def test_a_declaration_that_cannot_be_read_says_what_to_do_about_the_file(capsys, tmp_path, content, words):
+    if content is not None:
+        (tmp_path / "people.toml").write_bytes(content)
+    code, _, err = run(capsys, "dataset", "check", tmp_path / "people.toml")
+    assert (code, err[:5]) == (ExitCode.REFUSED, "B501:")
+    assert err.endswith(f"{words}\n")
+
+
 def published(tmp_path: Path, complete: bool) -> Path:
     """People by region and whether they earn much, of whom the last region has four."""
     people = "".join(

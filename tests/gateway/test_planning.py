@@ -141,8 +141,16 @@ def test_what_is_outside_the_grammar_is_refused_with_place_and_nearest_form(
         bind(planned(sql, PRIVATE), PRIVATE, ())
     assert caught.value.code == code
     assert words in caught.value.message
+    assert "  " not in caught.value.message
     if place:
         assert caught.value.position == tuple(place)
+
+
+def test_a_median_that_a_policy_does_not_offer_is_called_so() -> None:
+    statement = planned("SELECT MEDIAN(income), QUANTILE_CONT(income, 0.9) FROM persons")
+    with pytest.raises(Refusal) as caught:
+        [check(plan, EPOCH) for plan in bind(statement, EPOCH, ())]
+    assert "table-builder does not offer median(income), quantile_cont(income, 0.9)." in caught.value.message
 
 
 @pytest.mark.parametrize(

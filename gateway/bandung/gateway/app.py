@@ -165,7 +165,8 @@ def _document(file: Path) -> dict[str, object]:
     try:
         document = tomllib.loads(_read(file))
     except tomllib.TOMLDecodeError as error:
-        raise Refusal(ErrorKind.BAD_DECLARATION, f"{file}: not TOML: {error}.") from error
+        remedy = "Correct the file there; texts stand in quotes."
+        raise Refusal(ErrorKind.BAD_DECLARATION, f"{file}: not TOML: {error}.", remedy=remedy) from error
     policy = document.get("policy")
     if isinstance(policy, dict) and isinstance(ptable := policy.get("ptable"), str):
         policy["ptable"] = _read(file.parent / ptable)
@@ -176,9 +177,10 @@ def _read(file: Path) -> str:
     try:
         return file.read_text("utf-8")
     except OSError as error:
-        raise Refusal(ErrorKind.BAD_DECLARATION, f"{file}: {error.strerror}.") from error
+        remedy = "Name a file that can be read."
+        raise Refusal(ErrorKind.BAD_DECLARATION, f"{file}: {error.strerror}.", remedy=remedy) from error
     except UnicodeDecodeError as error:
-        raise Refusal(ErrorKind.BAD_DECLARATION, f"{file}: not UTF-8.") from error
+        raise Refusal(ErrorKind.BAD_DECLARATION, f"{file}: not UTF-8.", remedy="Save the file in UTF-8.") from error
 
 
 def check_dataset(dataset: Dataset) -> CheckReport:

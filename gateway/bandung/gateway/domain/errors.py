@@ -80,7 +80,7 @@ class ErrorKind(Enum):
         "B202",
         Status.INVALID_ARGUMENT,
         "The statement uses something outside the closed grammar.",
-        "docs/grammar.md shows every allowed form; the message names the nearest one.",
+        "docs/grammar.md shows every allowed form.",
     )
     UNKNOWN_DATASET = ErrorSpec(
         "B203",
@@ -313,7 +313,7 @@ class Refusal(Exception):
 
     @property
     def message(self) -> str:
-        """The whole public text: code, meaning, detail with its place, remedy."""
+        """The whole public text: code, meaning, detail, their place, remedy."""
+        said = f"{self.kind.spec.meaning} {self.detail}".rstrip(". ")
         place = f" (line {self.position[0]}, column {self.position[1]})" if self.position else ""
-        detail = f" {self.detail.rstrip('.')}{place}." if self.detail or place else ""
-        return f"{self.code}: {self.kind.spec.meaning}{detail} {self.remedy}"
+        return f"{self.code}: {said}{place}. {self.remedy}"

@@ -44,6 +44,11 @@ def heading(statistic: Statistic, of: Dataset) -> str:
     return form.format(unit=of.unit_name, measure=statistic.measure, share=statistic.share)
 
 
+def spelled(statistic: Statistic, of: Dataset) -> str:
+    """Return how a statistic is asked for: by its heading, and the median by its own name."""
+    return f"median({statistic.measure})" if statistic.share == _MEDIAN else heading(statistic, of)
+
+
 def statistic(node: exp.Expr, scope: Scope) -> Statistic:
     """Return the statistic that an aggregate means.
 

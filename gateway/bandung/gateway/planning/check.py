@@ -20,6 +20,7 @@ from bandung.gateway.domain.policy import (
     TableBuilder,
     kind,
 )
+from bandung.gateway.planning.aggregates import spelled
 
 CELLS_MAX = 200_000
 """Most rows of an answer; they are enumerated from the code lists, so this holds before any is made."""
@@ -93,9 +94,10 @@ def _check_table_builder(plan: Plan, epoch: Epoch, policy: TableBuilder) -> None
         if len(held.codes) > 1:
             words = f"Filter by one code, {held.column} = '{held.codes[0]}', or GROUP BY {held.column}."
             raise _not_offered(policy, f"filters by several codes of {held.column}", words)
-    unoffered = [statistic.name for statistic in plan.statistics if statistic.kind not in _TABLE_BUILDER_KINDS]
+    unoffered = [statistic for statistic in plan.statistics if statistic.kind not in _TABLE_BUILDER_KINDS]
     if unoffered:
-        raise _not_offered(policy, ", ".join(unoffered), "Ask for COUNT(*), SUM(x) or AVG(x).")
+        words = ", ".join(spelled(statistic, epoch.dataset) for statistic in unoffered)
+        raise _not_offered(policy, words, "Ask for COUNT(*), SUM(x) or AVG(x).")
     cells = _cell_count(plan.variables, epoch)
     if cells > 1 and epoch.facts.rows < policy.mean_cell_min * cells:
         raise Refusal(

@@ -91,7 +91,11 @@ def _check_places(tree: exp.Select, text: str) -> None:
             _refuse(node, text)
     for node in tree.find_all(exp.Star):
         if not isinstance(node.parent, exp.Count):
-            refuse(node.parent or node, text, "Rows cannot be read: name dimensions and aggregates instead of *.")
+            refuse(
+                node.parent if isinstance(node.parent, exp.Column) else node,
+                text,
+                "Rows cannot be read: name dimensions and aggregates instead of *.",
+            )
 
 
 def refuse(node: exp.Expr, text: str, nearest: str) -> NoReturn:
@@ -113,6 +117,8 @@ def _refuse(node: exp.Expr, text: str) -> NoReturn:
 def _called(node: exp.Expr) -> str:
     if isinstance(node, exp.Func):
         return node.sql_name() if not isinstance(node, exp.Anonymous) else "a function"
-    if isinstance(node, exp.Column):
+    if isinstance(node, exp.Column | exp.Star):
         return node.name[:SHOWN_MAX]
+    if isinstance(node, exp.Literal):
+        return "a literal"
     return type(node).__name__.upper()

@@ -13,7 +13,7 @@ from bandung.gateway.domain.errors import ErrorKind, Refusal
 from bandung.gateway.domain.plan import Output, Statement, Statistic
 from bandung.gateway.planning import resolve
 from bandung.gateway.planning.aggregates import heading, is_aggregate, statistic
-from bandung.gateway.planning.grammar import check_grammar, refuse
+from bandung.gateway.planning.grammar import check_grammar
 from bandung.gateway.planning.ordering import item_at, presentation
 from bandung.gateway.planning.predicates import comparisons
 from bandung.gateway.planning.present import result_schema
@@ -37,7 +37,9 @@ def plan_sql(text: str, find: Find) -> tuple[Statement, Epoch]:
 def _scope(select: exp.Select, text: str, find: Find) -> Scope:
     source = select.args.get("from_")
     if source is None:
-        refuse(select, text, "Name a dataset: SELECT … FROM dataset.")
+        nearest = "Name one: SELECT … FROM dataset."
+        place = position(select, text)
+        raise Refusal(ErrorKind.NOT_IN_GRAMMAR, "No dataset is asked", position=place, remedy=nearest)
     table = source.this
     if isinstance(table.this, exp.Dot) or table.db not in ("", SCHEMA):
         raise Refusal(ErrorKind.UNKNOWN_DATASET, f"Asked for: {table.sql()[:80]}", position=position(table, text))
@@ -48,8 +50,10 @@ def _scope(select: exp.Select, text: str, find: Find) -> Scope:
 def _statement(select: exp.Select, scope: Scope, *, explain: bool) -> Statement:
     items = [statistic(item.unalias(), scope) if is_aggregate(item) else None for item in select.expressions]
     shown = {held.name: held for held in items if held}
+    if not items:
+        raise Refusal(ErrorKind.NOT_IN_GRAMMAR, "Nothing is selected", remedy="Add an aggregate such as COUNT(*).")
     if not shown:
-        scope.refuse(next(iter(select.expressions), select), "Rows cannot be read: add an aggregate such as COUNT(*).")
+        scope.refuse(select.expressions[0], "Rows cannot be read: add an aggregate such as COUNT(*).")
     outputs = tuple(_output(item, held, scope) for item, held in zip(select.expressions, items, strict=True))
     levels = _levels(select, scope)
     filters, parameters = comparisons(select, scope)

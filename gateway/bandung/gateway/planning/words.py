@@ -47,6 +47,8 @@ _NEAREST: Final[tuple[tuple[set[TokenType], str], ...]] = (
     ({_T.CUBE, _T.GROUPING_SETS}, "Write one ROLLUP over one declared hierarchy."),
 )
 _BEFORE_SIGN: Final = _COMPARISONS | {_T.AND, _T.L_PAREN}
+_BEFORE_NAME: Final = _CLAUSES | {_T.COMMA, _T.DOT, _T.AND, _T.ALIAS, _T.L_PAREN}
+_AFTER_NAME: Final = _COMPARISONS | _CLAUSES | {_T.COMMA, _T.DOT, _T.ALIAS, _T.R_PAREN, _T.IN, _T.NOT, _T.SEMICOLON}
 _FUNCTIONS: Final = frozenset(
     {"COUNT", "SUM", "AVG", "VAR_SAMP", "VARIANCE", "STDDEV_SAMP", "STDDEV"}
     | {"MEDIAN", "QUANTILE", "QUANTILE_CONT", "APPROX_QUANTILE", "PERCENTILE_CONT"}
@@ -69,7 +71,7 @@ def check_words(tokens: Sequence[Token], text: str) -> None:
         dots = _dots(token, dots)
         clause = token.token_type if token.token_type in _CLAUSES else clause
         if token.token_type not in _ALLOWED or selects > 1 or not _in_place(before, token, after):
-            raise _foreign(token, text, _nearest(token))
+            raise _foreign(token, text, _nearest(before, token, after))
         if token.token_type is _T.VAR and _is(after, _T.L_PAREN):
             _check_function(before, token, text)
         if clause is _T.FROM and token.token_type in {_T.COMMA, _T.L_PAREN}:
@@ -115,12 +117,20 @@ def _check_function(before: Token | None, token: Token, text: str) -> None:
         raise _foreign(token, text, _RECORDS if name in _EXTREMES else AGGREGATES)
 
 
-def _nearest(token: Token) -> str:
+def _nearest(before: Token | None, token: Token, after: Token | None) -> str:
+    if _stands_as_name(before, token, after):
+        return _QUOTE
     for kinds, words in _NEAREST:
         if token.token_type in kinds:
             return words
-    remedy = ErrorKind.NOT_IN_GRAMMAR.spec.remedy
-    return f"{remedy} {_QUOTE}" if token.text.isidentifier() else remedy
+    return ErrorKind.NOT_IN_GRAMMAR.spec.remedy
+
+
+def _stands_as_name(before: Token | None, token: Token, after: Token | None) -> bool:
+    """Whether a word stands alone where a name would, as in SELECT date, …"""
+    begun = before is not None and before.token_type in _BEFORE_NAME
+    ended = after is None or after.token_type in _AFTER_NAME
+    return begun and ended and token.text.isidentifier()
 
 
 def _foreign(token: Token, text: str, nearest: str) -> Refusal:
