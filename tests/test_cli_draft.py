@@ -176,18 +176,19 @@ def test_marks_for_no_value_are_found_and_drafting_again_with_them_gives_numbers
 
 
 def test_what_is_left_out_is_left_out_for_its_own_reason(drafting: Drafting) -> None:
-    n = range(200)
+    n = range(600)
     file = drafting.file(
         table(
-            sex=["F", "M"] * 100,
+            sex=["F", "M"] * 300,
             born=[f"19{i % 90 + 10}-0{i % 9 + 1}-11" for i in n],
             interview=[f"{i % 28 + 1}/{i % 12 + 1}/2026" for i in n],
-            empty=[""] * 200,
+            empty=[""] * 600,
             village=[f"village {i % 50}" for i in n],
             person=[f"P{i}" for i in n],
-            remark=["x" * 70, "y"] * 100,
+            remark=["x" * 70, "y"] * 300,
             ratio=["nan", *n[1:]],
             national_id=[10**17 + i * 7 for i in n],
+            turnover=[9 * 10**15 - i % 50 for i in n],
         )
     )
     draft = drafting.init(file)
@@ -199,7 +200,8 @@ def test_what_is_left_out_is_left_out_for_its_own_reason(drafting: Drafting) -> 
         "person": "nearly every row has a value of its own.",
         "remark": "a code is not blank, on one line, and of at most 60 characters.",
         "ratio": "not all of its numbers are finite.",
-        "national_id": "its numbers are too large to be carried exactly.",
+        "national_id": "its numbers are too large to be added up exactly.",
+        "turnover": "its numbers are too large to be added up exactly.",
     }.items():
         assert f'# "{column}" is left out: {reason}' in draft
     assert list(drafting.completed(draft)["columns"]) == ["sex"]

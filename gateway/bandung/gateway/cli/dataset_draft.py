@@ -27,6 +27,7 @@ _WHOLE_NUMBER_CODES_MAX = 12
 _CODE_LENGTH_MAX = 60
 _NAME_LENGTH_MAX = 40
 _SOURCE_LENGTH_MAX = 200
+_SUM_MAX = 2**62
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _WEIGHT = re.compile(r"(^|_)(p?weights?|wg?ts?|pond[a-z]*|poids|bobot|fexp?)(_|\d|$)")
 
@@ -159,8 +160,9 @@ def _unfit(source: str, seen: Seen) -> str | None:
         return f"its name has more than {_SOURCE_LENGTH_MAX} characters"
     if not seen.finite:
         return "not all of its numbers are finite"
-    if max(-seen.minimum, seen.maximum) * 10**seen.decimals > FIXED_POINT_MAX:
-        return "its numbers are too large to be carried exactly"
+    largest = max(-seen.minimum, seen.maximum) * 10**seen.decimals
+    if largest > FIXED_POINT_MAX or largest * (seen.present + seen.missing) >= _SUM_MAX:
+        return "its numbers are too large to be added up exactly"
     return None
 
 
