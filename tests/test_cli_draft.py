@@ -175,6 +175,15 @@ def test_marks_for_no_value_are_found_and_drafting_again_with_them_gives_numbers
     }
 
 
+def test_numbers_with_a_decimal_comma_are_found_and_drafting_again_gives_numbers(drafting: Drafting) -> None:
+    file = drafting.file(table(income=[i / 2 for i in range(200)], sex=["F", "M"] * 100))
+    file.write_text(file.read_text().replace(",", ";").replace(".", ","))
+    draft = drafting.init(file, "--option", "delimiter=;")
+    assert "its numbers have a decimal comma. Draft again with --option decimal=," in draft
+    columns = drafting.completed(drafting.init(file, "--option", "delimiter=;", "--option", "decimal=,"))["columns"]
+    assert columns["income"]["decimals"] == 1
+
+
 def test_what_is_left_out_is_left_out_for_its_own_reason(drafting: Drafting) -> None:
     n = range(600)
     file = drafting.file(

@@ -38,6 +38,15 @@ def test_null_is_what_the_declaration_says_and_none_is_a_word(tmp_path: Path):
     connector.close()
 
 
+def test_numbers_with_a_decimal_comma_are_numbers_where_it_is_declared(tmp_path: Path):
+    (tmp_path / "rows.csv").write_text("a;b\n1,5;1\n-2;2\n")
+    connector = FilesConnector.open({"delimiter": ";", "decimal": ","}, tmp_path, {})
+    assert types(connector, "rows.csv") == {"a": pa.float64(), "b": pa.int64()}
+    view = View("rows.csv", (("a", Column("a")),), None)
+    assert connector.rows(RowQuery(view, ("a",)), Stop()).read_all()["a"].to_pylist() == [1.5, -2.0]
+    connector.close()
+
+
 def test_files_without_a_header_and_with_other_lines_on_top(tmp_path: Path):
     (tmp_path / "rows.dat").write_text("@relation x\n@data\n007, 2\n008, 3\n")
     options = {"header": "false", "skip_lines": "2", "names": '["id", "n"]', "text": '["id"]'}
@@ -77,6 +86,7 @@ def test_types_beyond_the_plain_ones_are_offered_as_text(tmp_path: Path):
         {"memory_mb": "0"},
         {"null": "[1]"},
         {"encoding": "ebcdic"},
+        {"decimal": ";"},
         {"format": "xlsx"},
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from bandung.connectors.options import Options
 
 _ENCODINGS = ("utf-8", "latin-1", "utf-16")
+_DECIMALS = (".", ",")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class CsvForm:
 
     encoding: str
     delimiter: str
+    decimal: str
     quote: str
     header: bool
     skip_lines: int
@@ -42,6 +44,7 @@ class CsvForm:
         return cls(
             encoding=options.choice("encoding", _ENCODINGS) or _ENCODINGS[0],
             delimiter=options.text("delimiter") or ",",
+            decimal=options.choice("decimal", _DECIMALS) or _DECIMALS[0],
             quote=options.text("quote", '"') or "",
             header=options.truth("header", default=True),
             skip_lines=options.whole("skip_lines", 0, minimum=0),

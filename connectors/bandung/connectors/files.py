@@ -182,6 +182,7 @@ def _settings(form: CsvForm) -> list[str]:
     settings = [
         f"encoding={_text(form.encoding)}",
         f"delim={_text(form.delimiter)}",
+        f"decimal_separator={_text(form.decimal)}",
         f"quote={_text(form.quote)}",
         f"escape={_text(form.quote)}",
         f"header={str(form.header).lower()}",

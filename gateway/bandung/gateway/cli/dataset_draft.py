@@ -181,6 +181,8 @@ def _no_code_list(source: str, seen: Seen) -> str:
         return "see above"
     if seen.dates:
         return "dates are read as texts, which have no bands. Add a column of years or of ages to the file"
+    if seen.commas:
+        return "its numbers have a decimal comma. Draft again with --option decimal=, (of a CSV file)"
     if len(seen.values) <= VALUES_MAX:
         return f"a code is not blank, on one line, and of at most {_CODE_LENGTH_MAX} characters"
     if seen.identifying:

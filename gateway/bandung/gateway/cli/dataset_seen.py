@@ -21,6 +21,7 @@ _MARKS_MAX = 3
 _DECIMALS_MAX = 4
 _IDENTIFIER_SHARE = 0.95
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+_COMMA_NUMBER = re.compile(r"\s*[+-]?\d+(,\d+)?\s*")
 _DATE = re.compile(r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T].*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))\s*")
 
 
@@ -46,6 +47,7 @@ class Seen:
     distinct: int = 0
     _words: set[str] = field(default_factory=set[str])
     _dates: bool = True
+    _commas: bool = True
 
     @property
     def number(self) -> bool:
@@ -55,13 +57,18 @@ class Seen:
     @property
     def marks(self) -> tuple[str, ...]:
         """The few texts that keep a column from being one of numbers, for instance `NA`; none if it is not so."""
-        few = len(self._words) <= _MARKS_MAX and len(self.values) > 2 * len(self._words)
+        few = not self.commas and len(self._words) <= _MARKS_MAX and len(self.values) > 2 * len(self._words)
         return tuple(sorted(self._words)) if few else ()
 
     @property
     def dates(self) -> bool:
         """Whether all values are texts that look like dates."""
         return pa.types.is_string(self.type) and self.present > 0 and self._dates
+
+    @property
+    def commas(self) -> bool:
+        """Whether all values are texts that look like numbers, with a decimal comma in some."""
+        return bool(self._words) and self._commas
 
     @property
     def identifying(self) -> bool:
@@ -96,6 +103,7 @@ class Seen:
         if len(self._words) <= _MARKS_MAX:
             self._words.update(islice(filterfalse(_NUMBER.fullmatch, texts), _MARKS_MAX + 1))
         self._dates = self._dates and all(map(_DATE.fullmatch, texts))
+        self._commas = self._commas and all(map(_COMMA_NUMBER.fullmatch, texts))
 
 
 def look(connector: Connector, relation: str) -> dict[str, Seen]:
