@@ -110,6 +110,13 @@ def test_a_file_that_cannot_be_read_is_told_from_those_that_can(drafting: Drafti
         assert suffix in err
 
 
+@pytest.mark.parametrize("name", ["nobody.csv", "."])
+def test_a_file_that_is_not_there_is_wrong_usage(drafting: Drafting, name: str) -> None:
+    code, err = drafting.refused(drafting.directory / name)
+    assert code == ExitCode.USAGE
+    assert "DATA" in err
+
+
 @pytest.mark.parametrize("content", ["", "id,region\n"])
 def test_there_is_nothing_to_draft_from_no_rows(drafting: Drafting, content: str) -> None:
     code, err = drafting.refused(drafting.file(content))
@@ -124,7 +131,7 @@ def test_a_file_of_another_form_is_drafted_by_options_that_stand_in_the_draft(dr
     assert "people.csv is no text in utf-8. Say the file's form in [source]: encoding, delimiter" in err
     code, err = drafting.refused(file, "--option", "encoding=latin-1")
     assert code == ExitCode.REFUSED
-    assert "--option 'delimiter=;'" in err
+    assert "--option 'delimiter=\";\"'" in err
     words = ("--option", "encoding=latin-1", "--option", 'delimiter = ";"', "--option", 'null=["x", "y"]')
     declared = drafting.completed(drafting.init(file, *words))
     options = {"encoding": "latin-1", "delimiter": ";", "null": ["x", "y"]}

@@ -27,14 +27,18 @@ FileArgument = Annotated[Path, typer.Argument(metavar="FILE.TOML", help="The dat
 
 @app.command()
 def init(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="CSV, Parquet or Arrow file.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", exists=True, dir_okay=False, help="CSV, Parquet or Arrow file.")
+    ],
     country: Annotated[str, typer.Option("--country", help="ISO 3166-1 alpha-3 code, as KEN.")],
     unit: Annotated[
         str | None, typer.Option("--unit", help="Column that identifies who is protected; else each row is a unit.")
     ] = None,
     options: Annotated[
         list[str] | None,
-        typer.Option("--option", metavar="LINE", help="A line of [source], as 'delimiter = \";\"'; may be repeated."),
+        typer.Option(
+            "--option", metavar="LINE", help="Line of the section source, as 'delimiter = \";\"'; repeatable."
+        ),
     ] = None,
 ) -> None:
     """Draft a declaration from a file's columns, to be completed by hand. Writes to standard output."""

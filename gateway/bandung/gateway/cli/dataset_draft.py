@@ -80,7 +80,7 @@ def _look(data: Path, settings: Mapping[str, object], unit: str | None) -> tuple
         if unit is not None and unit not in names:
             raise Failure(f"{data} has no column {unit!r}; it has: {', '.join(names)}.")
         if len(names) == 1 and (found := re.search(r"[;\t|]", names[0])):
-            delimiter = shlex.quote(f"delimiter={found[0]}")
+            delimiter = shlex.quote(f"delimiter={_toml(found[0])}")
             raise Failure(f"{data} has a single column; is its delimiter another one? --option {delimiter}")
         seen = look(connector, data.name)
         if not any(column.present + column.missing for column in seen.values()):

@@ -91,11 +91,7 @@ def _check_places(tree: exp.Select, text: str) -> None:
             _refuse(node, text)
     for node in tree.find_all(exp.Star):
         if not isinstance(node.parent, exp.Count):
-            refuse(
-                node.parent if isinstance(node.parent, exp.Column) else node,
-                text,
-                "Rows cannot be read: name dimensions and aggregates instead of *.",
-            )
+            refuse(node, text, "Rows cannot be read: name dimensions and aggregates instead of *.")
 
 
 def refuse(node: exp.Expr, text: str, nearest: str) -> NoReturn:
